@@ -1,0 +1,58 @@
+"""What a pipeline file says about its data."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["classification", "regression"]
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Config(BaseModel):
+    """A part of a pipeline file: frozen, and every unknown key is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FeaturesConfig(Config):
+    """Which columns the network reads, as names or shell-style patterns."""
+
+    include: list[Name] = Field(default=["*"], min_length=1, description="names or patterns such as 's*'")
+    exclude: list[Name] = Field(default=[], description="names or patterns taken out again")
+
+
+class WindowConfig(Config):
+    """How many consecutive rows one sample holds."""
+
+    length: int = Field(default=1, ge=1, description="1: rows; more: a window that ends at each labelled row")
+
+
+class HoldoutConfig(Config):
+    """Rows of each batch that no training sees and that judge candidates for ever after."""
+
+    share: float = Field(default=0.2, gt=0, lt=0.9, description="share of a batch's rows")
+    max_rows: int = Field(default=200, ge=10, description="at most so many rows of one batch")
+
+
+class DataConfig(Config):
+    """Columns, order, windows and hold-outs of a pipeline's data."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    target: Name
+    timestamp: Name | None = Field(default=None, description="a column; null: order of arrival is time")
+    group: Name | None = Field(default=None, description="line, unit or session: windows never cross it")
+    missing: list[float | str] = Field(default=[], description="values that mean 'no reading', such as -200 or 'n/a'")
+    window: WindowConfig = WindowConfig()
+    horizon: int = Field(default=0, ge=0, description="rows by which the label lies ahead of its window; widens the purge")
+    order: Literal["time", "none"] = Field(
+        default="time", description="none: rows of one batch have no order in time, so its hold-out is drawn at random"
+    )
+    holdout: HoldoutConfig = HoldoutConfig()
+
+
+class ValidationConfig(Config):
+    """The Great Expectations suite, and how much of a batch may be refused before all of it is."""
+
+    suite: Name = Field(default="auto", description="a suite's JSON file, or auto: inferred from the first batch and saved")
+    max_quarantined_share: float = Field(default=0.2, ge=0, le=1, description="above it the batch is quarantined whole")

@@ -1,0 +1,60 @@
+"""Samples for a network: windows over rows kept once in memory, gathered when they are needed.
+
+Shapes: N rows, B samples, L window length, C features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Windows over rows, each with its target and the number of the batch it came from.
+
+    rows_NC: float32, in order of time; a missing reading is NaN.
+    starts_B: int64, the first row of each window; only windows that cross no group, file or split are listed.
+    targets_B: float32 values, or int64 class numbers.
+    batches_B: int64 batch numbers.
+    """
+
+    rows_NC: Tensor
+    starts_B: Tensor
+    length: int
+    targets_B: Tensor
+    batches_B: Tensor
+
+    def __len__(self) -> int:
+        return self.starts_B.shape[0]
+
+    def inputs(self, index_B: Tensor | None = None) -> Tensor:
+        """The windows at `index_B` (all: None): (B, C) for length 1, else (B, L, C)."""
+        starts_B = self.starts_B if index_B is None else self.starts_B[index_B]
+        if self.length == 1:
+            return self.rows_NC[starts_B]
+        n, c = self.rows_NC.shape
+        windows = self.rows_NC.as_strided((n - self.length + 1, self.length * c), (c, 1))
+        return windows.index_select(0, starts_B).view(-1, self.length, c)
+
+    def take(self, index_B: Tensor) -> "Samples":
+        """The samples at `index_B`, over the same rows."""
+        return Samples(self.rows_NC, self.starts_B[index_B], self.length, self.targets_B[index_B], self.batches_B[index_B])
+
+
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """All samples of several parts of one window length, in order.
+
+    Raises ValueError where there is nothing to join or the lengths differ.
+    """
+    if not parts or len({p.length for p in parts}) != 1:
+        raise ValueError(f"cannot join samples of window lengths {sorted({p.length for p in parts})}")
+    offsets = torch.tensor([0, *(p.rows_NC.shape[0] for p in parts)]).cumsum(0)
+    return Samples(
+        torch.cat([p.rows_NC for p in parts]),
+        torch.cat([p.starts_B + o for p, o in zip(parts, offsets[:-1], strict=True)]),
+        parts[0].length,
+        torch.cat([p.targets_B for p in parts]),
+        torch.cat([p.batches_B for p in parts]),
+    )

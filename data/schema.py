@@ -1,0 +1,59 @@
+"""The declared columns of a pipeline: what every batch must bring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from data.config import DataConfig, Task
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of one pipeline by role.
+
+    In a frame read against it, features are Float32 (missing values null), the target is Float32 for regression
+    and String for classification, the group is String and the timestamp is Datetime.
+    """
+
+    features: tuple[str, ...]
+    target: str
+    timestamp: str | None
+    group: str | None
+    task: Task
+    missing: tuple[float | str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns a batch must have, features first."""
+        return (*self.features, *(c for c in (self.target, self.timestamp, self.group) if c is not None))
+
+
+def resolve_schema(config: DataConfig, task: Task, columns: Sequence[str]) -> Schema:
+    """Apply the feature patterns to the columns of a file.
+
+    Raises ValueError, with the key's path and what is allowed, for a column that is not there, a pattern that
+    matches nothing, and a target, timestamp or group named among the features.
+    """
+    roles = {"target": config.target, "timestamp": config.timestamp, "group": config.group}
+    for role, column in roles.items():
+        if column is not None and column not in columns:
+            raise ValueError(f"data.{role}: there is no column {column!r}; the columns are {', '.join(columns)}")
+        if column is not None and column in config.features.include:
+            raise ValueError(f"data.features.include: {column!r} is the {role}; take it out of the features")
+    taken = set(roles.values())
+    included = _matching(config.features.include, columns, "data.features.include")
+    excluded = _matching(config.features.exclude, columns, "data.features.exclude")
+    features = tuple(c for c in columns if c in included and c not in excluded and c not in taken)
+    if not features:
+        raise ValueError(f"data.features: no column is left; the columns are {', '.join(columns)}")
+    return Schema(features, config.target, config.timestamp, config.group, task, tuple(config.missing))
+
+
+def _matching(patterns: Sequence[str], columns: Sequence[str], key: str) -> set[str]:
+    matched: set[str] = set()
+    for i, pattern in enumerate(patterns):
+        hits = {c for c in columns if c == pattern or fnmatchcase(c, pattern)}
+        if not hits:
+            raise ValueError(f"{key}[{i}]: {pattern!r} matches no column; the columns are {', '.join(columns)}")
+        matched |= hits
+    return matched

@@ -1,0 +1,71 @@
+"""Scores of predictions against targets, and how two scores compare.
+
+Shapes: B samples, K classes.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rmse", "mae"]
+
+METRICS: Mapping[str, tuple[Metric, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"),
+    "regression": ("rmse", "mae"),
+}
+LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "rmse", "mae"})
+
+Predictions = NDArray[np.float32]
+"""Class probabilities (B, K), or values (B,)."""
+
+
+def score(metric: Metric, predictions: Predictions, targets_B: NDArray[np.generic]) -> float:
+    """The metric over all samples.
+
+    targets_B: class numbers (−1: a class the model does not know, always wrong) or values.
+    Raises ValueError for no samples and for predictions that are not finite: there is no score to fall back on.
+    """
+    if len(targets_B) == 0 or len(targets_B) != len(predictions):
+        raise ValueError(f"{metric} needs as many predictions as targets, got {len(predictions)} and {len(targets_B)}")
+    if not np.isfinite(predictions).all():
+        raise ValueError(f"{metric}: {int((~np.isfinite(predictions)).sum())} predictions are not finite")
+    if metric == "rmse":
+        return float(np.sqrt(np.mean(np.square(predictions.astype(np.float64) - targets_B))))
+    if metric == "mae":
+        return float(np.mean(np.abs(predictions.astype(np.float64) - targets_B)))
+    if metric == "log_loss":
+        return float(-np.log(_probability_of_target(predictions, targets_B)).mean())
+    return _class_score(metric, predictions.argmax(1), targets_B)
+
+
+def score_all(task: str, predictions: Predictions, targets_B: NDArray[np.generic]) -> dict[str, float]:
+    """Every metric of the task."""
+    return {m: score(m, predictions, targets_B) for m in METRICS[task]}
+
+
+def gain(metric: Metric, score_new: float, score_old: float) -> float:
+    """How much better the new score is: a difference, for rmse and mae as a share of the old score."""
+    if metric in ("rmse", "mae"):
+        return (score_old - score_new) / max(score_old, 1e-12)
+    return score_old - score_new if metric in LOWER_IS_BETTER else score_new - score_old
+
+
+def _probability_of_target(probabilities_BK: Predictions, targets_B: NDArray[np.generic]) -> NDArray[np.float64]:
+    known_B = targets_B >= 0
+    chosen_B = probabilities_BK[np.arange(len(targets_B)), np.where(known_B, targets_B, 0).astype(np.int64)]
+    return np.clip(np.where(known_B, chosen_B, 0.0).astype(np.float64), 1e-9, 1.0)
+
+
+def _class_score(metric: Metric, guesses_B: NDArray[np.int64], targets_B: NDArray[np.generic]) -> float:
+    right_B = guesses_B == targets_B
+    if metric == "accuracy":
+        return float(right_B.mean())
+    classes = np.unique(targets_B)
+    hits = np.array([right_B[targets_B == c].sum() for c in classes], dtype=np.float64)
+    present = np.array([(targets_B == c).sum() for c in classes], dtype=np.float64)
+    if metric == "balanced_accuracy":
+        return float((hits / present).mean())
+    guessed = np.array([(guesses_B == c).sum() for c in classes], dtype=np.float64)
+    return float((2 * hits / (present + guessed)).mean())
