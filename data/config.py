@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "regression"]
 
@@ -44,15 +44,27 @@ class DataConfig(Config):
     group: Name | None = Field(default=None, description="line, unit or session: windows never cross it")
     missing: list[float | str] = Field(default=[], description="values that mean 'no reading', such as -200 or 'n/a'")
     window: WindowConfig = WindowConfig()
-    horizon: int = Field(default=0, ge=0, description="rows by which the label lies ahead of its window; widens the purge")
+    horizon: int = Field(
+        default=0, ge=0, description="rows by which the label lies ahead of its window; widens the purge"
+    )
     order: Literal["time", "none"] = Field(
         default="time", description="none: rows of one batch have no order in time, so its hold-out is drawn at random"
     )
     holdout: HoldoutConfig = HoldoutConfig()
 
+    @model_validator(mode="after")
+    def _roles_are_no_features(self) -> "DataConfig":
+        roles = {"target": self.target, "timestamp": self.timestamp, "group": self.group}
+        for role, column in roles.items():
+            if column is not None and column in self.features.include:
+                raise ValueError(f"data.features.include: {column!r} is the {role}; take it out of the features")
+        return self
+
 
 class ValidationConfig(Config):
     """The Great Expectations suite, and how much of a batch may be refused before all of it is."""
 
-    suite: Name = Field(default="auto", description="a suite's JSON file, or auto: inferred from the first batch and saved")
+    suite: Name = Field(
+        default="auto", description="a suite's JSON file, or auto: inferred from the first batch and saved"
+    )
     max_quarantined_share: float = Field(default=0.2, ge=0, le=1, description="above it the batch is quarantined whole")

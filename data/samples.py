@@ -40,7 +40,9 @@ class Samples:
 
     def take(self, index_B: Tensor) -> "Samples":
         """The samples at `index_B`, over the same rows."""
-        return Samples(self.rows_NC, self.starts_B[index_B], self.length, self.targets_B[index_B], self.batches_B[index_B])
+        return Samples(
+            self.rows_NC, self.starts_B[index_B], self.length, self.targets_B[index_B], self.batches_B[index_B]
+        )
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:

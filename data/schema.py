@@ -31,15 +31,13 @@ class Schema:
 def resolve_schema(config: DataConfig, task: Task, columns: Sequence[str]) -> Schema:
     """Apply the feature patterns to the columns of a file.
 
-    Raises ValueError, with the key's path and what is allowed, for a column that is not there, a pattern that
-    matches nothing, and a target, timestamp or group named among the features.
+    Raises ValueError, with the key's path and what is allowed, for a column that is not there and a pattern
+    that matches nothing.
     """
     roles = {"target": config.target, "timestamp": config.timestamp, "group": config.group}
     for role, column in roles.items():
         if column is not None and column not in columns:
             raise ValueError(f"data.{role}: there is no column {column!r}; the columns are {', '.join(columns)}")
-        if column is not None and column in config.features.include:
-            raise ValueError(f"data.features.include: {column!r} is the {role}; take it out of the features")
     taken = set(roles.values())
     included = _matching(config.features.include, columns, "data.features.include")
     excluded = _matching(config.features.exclude, columns, "data.features.exclude")

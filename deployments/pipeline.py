@@ -1,12 +1,14 @@
 """`PipelineConfig`: one YAML file that describes one model kept fresh."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from data.config import Config, DataConfig, Task, ValidationConfig
+from deployments.mistakes import describe_mistakes
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from models.config import MlpConfig, ModelConfig
 from monitoring.config import DriftConfig, DriftTrigger, PerformanceTrigger, RowsTrigger, TriggerConfig
@@ -18,15 +20,15 @@ DEFAULT_TRIGGER = TriggerConfig(
 
 
 class GateConfig(Config):
-    """What a candidate must pass. Scores are in the metric's own unit; losses of rmse and mae are shares."""
+    """What a candidate must pass. Losses are in points of the metric; for rmse and mae a share of the champion's."""
 
     metric: Metric | None = Field(default=None, description="null: accuracy for classification, rmse for regression")
     threshold: float | None = Field(
         default=None,
         description="the worst score on held-out rows that may go live; null: better than the trivial predictor",
     )
-    max_regression: float = Field(default=0.05, ge=0, description="how much worse than the champion cannot be ruled out")
-    max_forgetting: float = Field(default=0.02, ge=0, description="how much may be lost on earlier batches' hold-outs")
+    max_regression: float = Field(default=0.05, ge=0, description="a loss against the champion that must be ruled out")
+    max_forgetting: float = Field(default=0.02, ge=0, description="loss allowed on earlier batches' hold-outs")
     max_latency_ms: float = Field(default=5.0, gt=0, description="median for one sample through the exported file")
     max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -46,3 +48,76 @@ class PipelineConfig(Config):
     trigger: TriggerConfig = DEFAULT_TRIGGER
     update: UpdateConfig = HalfLives()
     gate: GateConfig = GateConfig()
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides: the gate's, or the task's first."""
+        return self.gate.metric or METRICS[self.task][0]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a pipeline file.
+
+        Raises ValueError that names every mistake with its key's path and what is allowed there.
+        """
+        return cls.parse(read_yaml(path), str(path))
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any], origin: str) -> Self:
+        """Check a document that was read from `origin`; raises ValueError as `load` does."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            mistakes = describe_mistakes(error, cls, document)
+            raise ValueError("\n".join([f"{origin} is not a valid pipeline file:", *mistakes])) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_that_fits_the_window(cls, document: Any) -> Any:
+        match document:
+            case {"data": {"window": {"length": int(length)}}} if length > 1 and "model" not in document:
+                return {**document, "model": {"architecture": "cnn_lstm"}}
+            case _:
+                return document
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        allowed = METRICS[self.task]
+        if self.metric not in allowed:
+            raise ValueError(f"gate.metric: {self.metric} does not fit {self.task}; allowed are {', '.join(allowed)}")
+        windowed, architecture = self.data.window.length > 1, self.model.architecture
+        if windowed == (architecture == "mlp"):
+            fitting = "cnn_lstm" if windowed else "mlp"
+            raise ValueError(
+                f"model.architecture: {architecture} does not fit data.window.length {self.data.window.length}; "
+                f"allowed is {fitting}"
+            )
+        return self
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML as the safe loader reads it, but a key given twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file; raises ValueError that names the file and the place."""
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except OSError as error:
+        raise ValueError(f"cannot read the pipeline file {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{path} must hold keys and values (name, task, data, …), not {type(document).__name__}")
+    return document

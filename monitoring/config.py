@@ -67,7 +67,9 @@ class TriggerConfig(_MonitoringConfig):
 
     any: list[Trigger] | None = Field(default=None, min_length=1)
     all: list[Trigger] | None = Field(default=None, min_length=1)
-    cooldown_batches: int = Field(default=0, ge=0, description="batches after a decision to learn in which none follows")
+    cooldown_batches: int = Field(
+        default=0, ge=0, description="batches after a decision to learn in which none follows"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> "TriggerConfig":

@@ -4,7 +4,7 @@ Shapes: B samples, K classes.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ Predictions = NDArray[np.float32]
 """Class probabilities (B, K), or values (B,)."""
 
 
-def score(metric: Metric, predictions: Predictions, targets_B: NDArray[np.generic]) -> float:
+def score(metric: Metric, predictions: Predictions, targets_B: NDArray[Any]) -> float:
     """The metric over all samples.
 
     targets_B: class numbers (−1: a class the model does not know, always wrong) or values.
@@ -40,7 +40,7 @@ def score(metric: Metric, predictions: Predictions, targets_B: NDArray[np.generi
     return _class_score(metric, predictions.argmax(1), targets_B)
 
 
-def score_all(task: str, predictions: Predictions, targets_B: NDArray[np.generic]) -> dict[str, float]:
+def score_all(task: str, predictions: Predictions, targets_B: NDArray[Any]) -> dict[str, float]:
     """Every metric of the task."""
     return {m: score(m, predictions, targets_B) for m in METRICS[task]}
 
@@ -52,13 +52,13 @@ def gain(metric: Metric, score_new: float, score_old: float) -> float:
     return score_old - score_new if metric in LOWER_IS_BETTER else score_new - score_old
 
 
-def _probability_of_target(probabilities_BK: Predictions, targets_B: NDArray[np.generic]) -> NDArray[np.float64]:
+def _probability_of_target(probabilities_BK: Predictions, targets_B: NDArray[Any]) -> NDArray[np.float64]:
     known_B = targets_B >= 0
     chosen_B = probabilities_BK[np.arange(len(targets_B)), np.where(known_B, targets_B, 0).astype(np.int64)]
     return np.clip(np.where(known_B, chosen_B, 0.0).astype(np.float64), 1e-9, 1.0)
 
 
-def _class_score(metric: Metric, guesses_B: NDArray[np.int64], targets_B: NDArray[np.generic]) -> float:
+def _class_score(metric: Metric, guesses_B: NDArray[np.int64], targets_B: NDArray[Any]) -> float:
     right_B = guesses_B == targets_B
     if metric == "accuracy":
         return float(right_B.mean())

@@ -1,0 +1,38 @@
+# Every target does the set-up it needs on a machine that has Python 3.11 or later and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test check bench clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: .venv/ready  ## the environment
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lehr needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || { echo "this Python has no venv module (on Debian: apt install python3-venv)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing lehr's dependencies (once, about 2.8 GB) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup      ## a synthetic glass line through the whole loop, with a report page
+	@$(BIN)/lehr demo
+
+test: setup      ## all tests
+	@$(BIN)/python -m pytest
+
+check: setup     ## lint, types and the dependency rule
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+bench: setup     ## epoch time over the bare-step floor, seconds of a loop step, false alarms of drift
+	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python benchmarks/loop_step.py
+	@$(BIN)/python benchmarks/drift.py
+
+clean:           ## remove the environment and all that the demo made
+	rm -rf .venv lehr-demo .pytest_cache .ruff_cache
