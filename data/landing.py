@@ -1,0 +1,47 @@
+"""The landing: a batch's bytes, and its sound rows, until the loop is done with it."""
+
+from collections.abc import Container
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from data.files import write_whole
+from data.sources import Arrival
+
+
+def land(folder: Path, arrival: Arrival) -> None:
+    """Keep the bytes as they came; landing the same batch again changes nothing."""
+    path = folder / f"{arrival.id}.{arrival.format}"
+    if not path.exists():
+        write_whole(path, arrival.content)
+
+
+def landed(folder: Path, batch_id: str, name: str) -> Arrival:
+    """The arrival that was landed; raises FileNotFoundError where there is none."""
+    for path in folder.glob(f"{batch_id}.*"):
+        suffix = path.name.removeprefix(f"{batch_id}.")
+        if suffix in ("csv", "csv.gz", "parquet"):
+            return Arrival(name, path.read_bytes(), suffix)
+    raise FileNotFoundError(f"the batch {name} ({batch_id[:12]}) is not in {folder}")
+
+
+def stage(folder: Path, batch_id: str, frame: pl.DataFrame, quarantined: Container[int]) -> int:
+    """Keep the sound rows with their number in the file, from 1, as `lehr_row`; returns how many they are."""
+    rows = [row for row in range(frame.height) if row not in quarantined]
+    sound = frame.with_columns(pl.int_range(1, frame.height + 1, dtype=pl.Int32).alias("lehr_row"))[rows]
+    content = BytesIO()
+    sound.write_parquet(content)
+    write_whole(folder / f"{batch_id}.staged", content.getvalue())
+    return sound.height
+
+
+def staged(folder: Path, batch_id: str) -> pl.DataFrame:
+    """The sound rows that were staged."""
+    return pl.read_parquet(folder / f"{batch_id}.staged")
+
+
+def clear_landing(folder: Path, batch_id: str) -> None:
+    """Forget a batch that the loop is done with."""
+    for path in folder.glob(f"{batch_id}.*"):
+        path.unlink()

@@ -1,0 +1,124 @@
+"""One pipeline at work: its configuration, and where its state lives."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from data.feature_store import FeatureStore
+from data.ledger import Ledger
+from data.readers import read_columns
+from data.schema import Schema, resolve_schema
+from data.sources import Arrival
+from deployments.pipeline import PipelineConfig
+from deployments.registry import Registry
+from deployments.settings import Settings
+
+
+@dataclass(frozen=True)
+class Line:
+    """A pipeline with its ledger, feature store and registry; everything else is derived from these."""
+
+    config: PipelineConfig
+    schema: Schema
+    folder: Path
+    suite_path: Path
+    ledger: Ledger
+    store: FeatureStore
+    registry: Registry
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name, by which the ledger knows it."""
+        return self.config.name
+
+    def version_folder(self, version: int) -> Path:
+        """Where a model version lies."""
+        return self.folder / "versions" / str(version)
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger at the settings' address, on the clock of this machine."""
+    return Ledger(settings.ledger_url, lambda: datetime.now(UTC))
+
+
+@contextmanager
+def open_line(
+    pipeline: Path, settings: Settings, arrivals: Iterable[Arrival], seed: int | None = None
+) -> Iterator[Line]:
+    """Open a pipeline for one process at a time.
+
+    arrivals: what waits; the first time, the feature patterns are resolved against the columns found there.
+    Raises ValueError for a mistake in the file, for columns that changed under a champion, and while another
+    process works on the same pipeline.
+    """
+    config = PipelineConfig.load(pipeline)
+    if seed is not None:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+    folder = settings.home / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "lock", config.name):
+        ledger = open_ledger(settings)
+        schema = _declared_schema(config, ledger, arrivals)
+        registry = Registry(settings.tracking_uri)
+        registry.reconcile(ledger, config.name)
+        suite = _suite_path(config, pipeline)
+        yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
+
+
+@contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(f"another process is at work on the pipeline {name}; wait until it has ended") from None
+
+
+def _suite_path(config: PipelineConfig, pipeline: Path) -> Path:
+    if config.validation.suite == "auto":
+        return pipeline.with_suffix(".suite.json")
+    path = pipeline.parent / config.validation.suite
+    if not path.is_file():
+        raise ValueError(f"validation.suite: there is no file {path}; name one, or write auto")
+    return path
+
+
+def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[Arrival]) -> Schema:
+    """The schema that the ledger keeps, or, before the first champion, the one that fits what waits."""
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is None or ledger.champion(config.name) is None:
+        columns = _first_columns(config, arrivals)
+        schema = resolve_schema(config.data, config.task, columns)
+        ledger.declare_schema(config.name, {"columns": columns, **_as_json(schema)})
+        return schema
+    schema = resolve_schema(config.data, config.task, kept["columns"])
+    changed = [key for key, value in _as_json(schema).items() if value != kept[key]]
+    if changed:
+        raise ValueError(
+            f"data: {', '.join(changed)} of {config.name} changed since its champion learned; "
+            f"change it back, or give the pipeline another name"
+        )
+    return schema
+
+
+def _first_columns(config: PipelineConfig, arrivals: Iterable[Arrival]) -> list[str]:
+    """The columns of the first file that has what the pipeline asks for; a broken one may come before it."""
+    mistake: ValueError | None = None
+    for arrival in arrivals:
+        try:
+            columns = read_columns(arrival)
+            resolve_schema(config.data, config.task, columns)
+        except ValueError as error:
+            mistake = mistake or ValueError(f"{arrival.name}: {error}")
+        else:
+            return columns
+    raise mistake or ValueError("the source holds no finished file")
+
+
+def _as_json(schema: Schema) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(schema).items()}

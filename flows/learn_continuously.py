@@ -1,0 +1,91 @@
+"""The loop: every waiting batch through ingest, validate, store, watch, decide, learn, judge, export and promote."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from rich.console import Console
+
+from data.sources import Arrival, iter_arrivals
+from deployments.ladder import next_rung
+from deployments.line import Line, open_line
+from deployments.outcomes import Batch, Judged
+from deployments.report import build_report
+from deployments.settings import Settings
+from monitoring.config import LearningAction
+from monitoring.policies import Decision
+from monitoring.terminal import batch_line
+from tasks.compare import compare_batch
+from tasks.decide import decide_on_batch
+from tasks.export import export_candidate
+from tasks.finish import finish_batch
+from tasks.ingest import ingest_arrival
+from tasks.judge import judge_candidate
+from tasks.learn import learn_from_batch
+from tasks.promote import promote_candidate
+from tasks.store import store_batch
+from tasks.validate import validate_batch
+from tasks.watch import watch_batch
+
+
+@flow(name="learn-continuously", flow_run_name="{pipeline}")
+def learn_continuously(
+    pipeline: str,
+    sources: list[str],
+    batch_rows: int | None = None,
+    action: LearningAction | None = None,
+    compare: bool = False,
+    seed: int | None = None,
+    home: str | None = None,
+) -> dict[str, Any]:
+    """Take all that waits in the sources through the loop, one batch after another.
+
+    Args:
+        pipeline: the pipeline file.
+        sources: files, or folders whose finished files are taken in order of name.
+        batch_rows: cut long files into batches of so many rows.
+        action: what a person asks for, whatever the triggers say.
+        compare: also score a static, a cumulative and a sliding retrain.
+        seed: take this seed instead of the pipeline's.
+        home: where lehr keeps its state.
+    """
+    settings = Settings() if home is None else Settings(home=Path(home))
+    paths = [Path(source) for source in sources]
+    with open_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), seed) as line:
+        records = [learn_from_arrival(line, arrival, action, compare) for arrival in iter_arrivals(paths, batch_rows)]
+        return build_report(line.name, line.config.task, line.config.metric, records)
+
+
+def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
+    """One batch through the loop; returns its record for the report."""
+    batch, finished = ingest_arrival(line, arrival)
+    record = finished or _learn_from_batch(line, batch, action, compare)
+    text = batch_line(record, line.config.metric)
+    Console(highlight=False).print(text)
+    get_run_logger().info(text.plain)
+    return record
+
+
+def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
+    validated = validate_batch(line, batch)
+    if validated.refusal is not None:
+        return finish_batch(line, batch)
+    store_batch(line, batch)
+    watch_batch(line, batch)
+    if compare:
+        compare_batch(line, batch)
+    _climb(line, batch, decide_on_batch(line, batch, action))
+    return finish_batch(line, batch)
+
+
+def _climb(line: Line, batch: Batch, decision: Decision) -> None:
+    """Try one rung of the ladder after another until the gate is content."""
+    tried: tuple[Judged, ...] = ()
+    while rung := next_rung(decision.action, tried):
+        learn_from_batch(line, batch, rung)
+        candidate = export_candidate(line, batch, rung)
+        judged = judge_candidate(line, batch, rung, candidate)
+        if judged.verdict.passed:
+            promote_candidate(line, batch, rung, candidate, decision)
+            return
+        tried = (*tried, judged)

@@ -1,0 +1,205 @@
+"""The command line of lehr: the front door."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from deployments.settings import Settings
+
+app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
+console = Console(highlight=False)
+
+Sources = Annotated[list[Path], Parameter(consume_multiple=True)]
+DEMO = Path("lehr-demo")
+DEMO_PIPELINE = Path(__file__).parent / "deployments" / "pipelines" / "glass-line.yaml"
+
+
+@app.command
+def run(
+    pipeline: Path,
+    *,
+    source: Sources,
+    report: Path | None = None,
+    html: Path | None = None,
+    compare: bool = False,
+    batch_rows: int | None = None,
+    action: str | None = None,
+    seed: int | None = None,
+    home: Path | None = None,
+) -> dict[str, Any]:
+    """Take every batch that a source holds through the loop, and say what was done and why.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file.
+    source
+        Files, or folders whose finished files are taken in order of name; each file is one batch.
+    report
+        Write the report as JSON here.
+    html
+        Write the report as a page here.
+    compare
+        Also score a static first champion, a cumulative and a sliding retrain before each batch.
+    batch_rows
+        Cut long files into batches of so many rows.
+    action
+        Ask for patch, update or retrain by hand, whatever the triggers say.
+    seed
+        Take this seed instead of the pipeline's.
+    home
+        Where lehr keeps its state; default LEHR_HOME, or .lehr in the working directory.
+    """
+    settings = _settings(home)
+    _prefect_stays_here(settings)
+    from flows.learn_continuously import learn_continuously
+
+    result = learn_continuously(
+        pipeline=str(pipeline),
+        sources=[str(path) for path in source],
+        batch_rows=batch_rows,
+        action=action,
+        compare=compare,
+        seed=seed,
+        home=str(settings.home),
+    )
+    _write_report(result, report, html)
+    return result
+
+
+def _write_report(result: dict[str, Any], report: Path | None, html: Path | None) -> None:
+    from monitoring.terminal import report_table
+
+    console.print(report_table(result))
+    if report is not None:
+        report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        console.print(f"report: {report}")
+    if html is not None:
+        from monitoring.page import write_page
+
+        write_page(result, html)
+        console.print(f"page: {html}")
+
+
+@app.command
+def init(file: Path, *, output: Path | None = None) -> None:
+    """Write a first pipeline file from a data file, and say what was guessed.
+
+    Parameters
+    ----------
+    file
+        A CSV (plain or gzip) or Parquet file with a header.
+    output
+        Where to write; default: the data file's name with .yaml, in the working directory.
+    """
+    from data.guess import guess_pipeline
+    from deployments.pipeline import PipelineConfig
+
+    guess = guess_pipeline(file)
+    target = output or Path(file.name.split(".")[0] + ".yaml")
+    if target.exists():
+        raise ValueError(f"{target} is already there; give another name with --output")
+    target.write_text(guess.yaml_text, encoding="utf-8")
+    PipelineConfig.load(target)
+    for note in guess.notes:
+        console.print(f"• {note}")
+    console.print(f"wrote {target}; read it through, then: lehr run {target} --source {file}")
+
+
+@app.command
+def demo() -> None:
+    """Run a synthetic glass line with planted drift through the whole loop."""
+    from data.synthetic import write_line
+
+    shutil.rmtree(DEMO, ignore_errors=True)
+    write_line(DEMO / "line")
+    pipeline = DEMO / DEMO_PIPELINE.name
+    shutil.copy(DEMO_PIPELINE, pipeline)
+    page = DEMO / "report.html"
+    run(pipeline, source=[DEMO / "line"], report=DEMO / "report.json", html=page, compare=True, home=DEMO / "home")
+    console.print(f"\nopen next: {page.resolve().as_uri()}")
+    console.print(f"then:      .venv/bin/lehr history {pipeline} --home {DEMO / 'home'}")
+
+
+@app.command
+def status(pipeline: Path, *, home: Path | None = None) -> None:
+    """Say what is in production and which batches have come."""
+    with _line(pipeline, home) as line:
+        champion = line.ledger.champion(line.config.name)
+        batches = line.ledger.batches(line.config.name)
+        console.print(f"pipeline  {line.config.name}")
+        console.print(f"champion  {f'version {champion.version}, {champion.reason}' if champion else 'none yet'}")
+        for state in ("accepted", "quarantined"):
+            console.print(f"{state:<11} {sum(b.status == state for b in batches)} batches")
+
+
+@app.command
+def history(pipeline: Path, *, home: Path | None = None) -> None:
+    """Say what was in production when, and why."""
+    with _line(pipeline, home) as line:
+        table = Table("no.", "from (UTC)", "version", "before", "why")
+        for promotion in line.ledger.history(line.config.name):
+            since = promotion.at.strftime("%Y-%m-%d %H:%M:%S")
+            previous = str(promotion.previous or "–")
+            table.add_row(str(promotion.sequence), since, str(promotion.version), previous, promotion.reason)
+        console.print(table if table.row_count else "nothing was ever in production")
+
+
+@app.command
+def rollback(pipeline: Path, *, reason: str, to: int | None = None, home: Path | None = None) -> None:
+    """Put an earlier version back into production.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file.
+    reason
+        Why; it is kept in the history.
+    to
+        The version; default: the one before the champion.
+    home
+        Where lehr keeps its state.
+    """
+    from deployments.promotion import roll_back
+
+    with _line(pipeline, home) as line:
+        promotion = roll_back(line.ledger, line.registry, line.config.name, reason, to)
+        console.print(f"version {promotion.version} is in production again (was {promotion.previous})")
+
+
+def _line(pipeline: Path, home: Path | None) -> Any:
+    from deployments.line import open_line
+
+    return open_line(pipeline, _settings(home))
+
+
+def _settings(home: Path | None) -> Settings:
+    return Settings() if home is None else Settings(home=home)
+
+
+def _prefect_stays_here(settings: Settings) -> None:
+    """Keep Prefect's own state under lehr's home and send nothing outside; a server of the user's is used if set."""
+    os.environ.setdefault("PREFECT_HOME", str((settings.home / "prefect").resolve()))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is said without a traceback, with exit status 2."""
+    try:
+        app(result_action="return_value")
+    except ValueError as mistake:
+        Console(stderr=True, highlight=False).print(f"[red]lehr:[/red] {mistake}", markup=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

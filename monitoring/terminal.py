@@ -1,0 +1,93 @@
+"""The report of a run as lines and a table for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+STATUS_STYLE = {"accepted": "green", "quarantined": "red", "duplicate": "dim"}
+
+
+def batch_line(record: Mapping[str, Any], metric: str) -> Text:
+    """One line on one batch: what came, how the champion scored, what was decided and what came of it."""
+    line = Text.assemble(
+        (f"{record['batch']:>3} ", "bold"),
+        (f"{record['status']:<11} ", STATUS_STYLE[record["status"]]),
+        f"{record['name']}  ",
+    )
+    if record["status"] == "duplicate":
+        return line.append("seen before, nothing changed", "dim")
+    if record["status"] == "quarantined":
+        return line.append(record["reason"], "red")
+    line.append(f"{record['rows']:,} rows")
+    if record["rows_quarantined"]:
+        line.append(f" (+{record['rows_quarantined']:,} quarantined)", "red")
+    if record["score_before"] is not None:
+        line.append(f"  {metric} {figure(record['score_before'][metric])}", "cyan")
+    line.append(f"  {record['decision']['action']}: {record['decision']['reason']}")
+    return line.append_text(_outcome(record))
+
+
+def _outcome(record: Mapping[str, Any]) -> Text:
+    if record["promoted"]:
+        return Text(f"  → version {record['champion']} promoted", "green")
+    if record["gate"] is None:
+        return Text()
+    refused = ", ".join(check["name"] for check in record["gate"]["checks"] if not check["passed"])
+    return Text(f"  → refused ({refused})", "yellow")
+
+
+def report_table(report: Mapping[str, Any]) -> RenderableType:
+    """The whole run: a row a batch, and the summary below."""
+    metric = report["metric"]
+    compared = any("score_static" in record for record in report["batches"])
+    table = Table(title=f"{report['pipeline']}: {metric} by batch", title_justify="left")
+    columns = ["batch", "status", "rows", metric, *(["static", "cumulative", "sliding"] if compared else [])]
+    for column in [*columns, "drifted", "decision", "gate", "champion", "seconds"]:
+        table.add_column(column, justify="left" if column in ("status", "decision", "gate") else "right")
+    for record in report["batches"]:
+        table.add_row(*_cells(record, metric, compared))
+    return Group(table, *(Text(line) for line in summary_lines(report)))
+
+
+def _cells(record: Mapping[str, Any], metric: str, compared: bool) -> Sequence[str]:
+    before, gate, drift = record["score_before"], record["gate"], record["drift"]
+    drifted = sum(d["distance"] >= d["threshold"] for d in drift["features"].values()) if drift else 0
+    scores = [record.get(key) for key in ("score_static", "score_retrained", "score_sliding")] if compared else []
+    return [
+        str(record["batch"]),
+        record["status"],
+        f"{record['rows']:,}",
+        figure(before[metric]) if before else "–",
+        *("–" if s is None else figure(s) for s in scores),
+        f"{drifted} of {len(drift['features'])}" if drift else "–",
+        record["decision"]["action"] if record["decision"] else "–",
+        "–" if gate is None else "passed" if gate["passed"] else "refused",
+        str(record["champion"] or "–"),
+        f"{record['cost']['seconds']:.1f}",
+    ]
+
+
+def summary_lines(report: Mapping[str, Any]) -> list[str]:
+    """Mean scores and costs, a line each."""
+    summary, metric = report["summary"], report["metric"]
+    names = {
+        "score": "the loop",
+        "score_static": "static first champion",
+        "score_retrained": "cumulative retrain",
+        "score_sliding": f"sliding retrain ({summary.get('sliding_rows', 0):,} rows)",
+        "score_no_change": "no-change predictor",
+    }
+    lines = [f"mean {metric}: {names[key]} {figure(summary[key])}" for key in names if summary.get(key) is not None]
+    cost = f"cost: {summary['cost']['samples']:,} samples"
+    if summary.get("cost_retrained"):
+        share = summary["cost"]["samples"] / max(1, summary["cost_retrained"]["samples"])
+        cost += f", {share:.1%} of the cumulative retrain's {summary['cost_retrained']['samples']:,}"
+    return [*lines, cost]
+
+
+def figure(value: float) -> str:
+    """A score with four significant digits."""
+    return f"{value:.4g}"

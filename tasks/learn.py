@@ -1,0 +1,23 @@
+"""Learn: one rung of the ladder makes a candidate."""
+
+from rich.console import Console
+
+from deployments.candidates import learn
+from deployments.drafts import save_draft
+from deployments.ladder import Rung
+from deployments.line import Line
+from deployments.outcomes import Batch, Learned
+from learning.progress import progress_bar
+from tasks.step import step
+
+
+@step("learn", Learned | None)
+def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
+    """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
+    with progress_bar(f"{rung} on batch {batch.number}", Console()) as progress:
+        made = learn(line, batch, rung, progress)
+    if made is None:
+        return None
+    candidate, classes = made
+    save_draft(line, batch, rung, candidate, classes)
+    return Learned(rung, candidate.cost.samples, candidate.cost.seconds)
