@@ -35,12 +35,14 @@ class Samples:
         if self.length == 1:
             return self.rows_NC[starts_B]
         n, c = self.rows_NC.shape
-        windows = self.rows_NC.as_strided((n - self.length + 1, self.length * c), (c, 1))
+        windows = self.rows_NC.as_strided((max(n - self.length + 1, 0), self.length * c), (c, 1))
         return windows.index_select(0, starts_B).view(-1, self.length, c)
 
     def take(self, index_B: Tensor) -> "Samples":
         """The samples at `index_B`, over the same rows."""
-        return Samples(self.rows_NC, self.starts_B[index_B], self.length, self.targets_B[index_B], self.batches_B[index_B])
+        return Samples(
+            self.rows_NC, self.starts_B[index_B], self.length, self.targets_B[index_B], self.batches_B[index_B]
+        )
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:

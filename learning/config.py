@@ -61,6 +61,4 @@ class Scratch(_UpdateConfig):
     strategy: Literal["scratch"] = "scratch"
 
 
-UpdateConfig = Annotated[
-    HalfLives | Replay | Retrain | FineTune | LastLayer | Scratch, Field(discriminator="strategy")
-]
+UpdateConfig = Annotated[HalfLives | Replay | Retrain | FineTune | LastLayer | Scratch, Field(discriminator="strategy")]
