@@ -35,7 +35,7 @@ class Samples:
         if self.length == 1:
             return self.rows_NC[starts_B]
         n, c = self.rows_NC.shape
-        windows = self.rows_NC.as_strided((n - self.length + 1, self.length * c), (c, 1))
+        windows = self.rows_NC.as_strided((max(n - self.length + 1, 0), self.length * c), (c, 1))
         return windows.index_select(0, starts_B).view(-1, self.length, c)
 
     def take(self, index_B: Tensor) -> "Samples":

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Task = Literal["classification", "regression"]
+
 Units = Annotated[int, Field(ge=1)]
 
 

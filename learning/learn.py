@@ -1,0 +1,150 @@
+"""The ladder's rungs: bootstrap, patch, update, retrain.
+
+Every function is pure: it returns a new `Candidate` and leaves the champion as it was. Randomness comes from the
+training seed and the number of the newest batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import Protocol
+
+import torch
+
+from data.samples import Samples
+from learning.blend import Evidence, no_evidence
+from learning.candidate import Candidate
+from learning.config import HalfLives, Replay, Retrain, Scratch, UpdateConfig
+from learning.memory import Memory, empty_memory
+from learning.plan import LearningPlan
+from learning.randomness import seeded
+from learning.strategies import fine_tune, half_lives, last_layer, replay, scratch
+from learning.strategies import retrain as retrain_strategy
+from learning.trainer import Cost, Progress, Training
+from models.network import Network, copy_head
+
+
+class _Update(Protocol):
+    def __call__(
+        self, plan: LearningPlan, champion: Candidate, samples: Samples, progress: Progress | None, /
+    ) -> Candidate: ...
+
+
+_UPDATES: Mapping[str, _Update] = {
+    "half_lives": half_lives.update,
+    "replay": replay.update,
+    "retrain": retrain_strategy.update,
+    "fine_tune": fine_tune.update,
+    "last_layer": last_layer.update,
+    "scratch": scratch.update,
+}
+
+
+def learns_from_history(config: UpdateConfig) -> bool:
+    """Whether `update` is to be given all history instead of the new samples alone."""
+    return isinstance(config, Retrain | Scratch)
+
+
+def bootstrap(plan: LearningPlan, samples: Samples, progress: Progress | None = None) -> Candidate:
+    """The first candidate, trained from fresh weights on all samples there are.
+
+    Raises ValueError for no samples, FloatingPointError where a loss is not finite.
+    """
+    number = _last_batch(samples)
+    with seeded(plan.training.seed, number):
+        network, training = scratch.train_fresh(plan, samples, progress)
+        network = copy_head(network, len(plan.half_lives))
+        memory = _memory_of(plan, samples)
+    evidence = no_evidence(plan.task, network.heads, number)
+    return _candidate(plan, network, memory, evidence, number, training)
+
+
+def patch(plan: LearningPlan, champion: Candidate, new: Samples) -> Candidate | None:
+    """The champion's heads under a blend that knows the new batches; None where there is nothing to blend.
+
+    It has not learned from the new batches: `trained_through` stays, and a later `update` is given them again.
+    """
+    if champion.network.heads == 1 or len(new) == 0 or champion.network.outputs != plan.outputs:
+        return None
+    started = perf_counter()
+    evidence = _observe(champion, new)
+    return replace(champion, evidence=evidence, cost=Cost(0, perf_counter() - started), history=())
+
+
+def update(plan: LearningPlan, champion: Candidate, new: Samples, progress: Progress | None = None) -> Candidate:
+    """Learn from all training samples of the batches after `champion.trained_through`.
+
+    Strategies that learn from history (`learns_from_history`) are given all of it. The evidence of a batch comes from
+    the champion's heads, before they learn from it.
+    Raises ValueError for no samples, for other classes than the champion's, and for a champion of another number of
+    heads: both need a retrain. FloatingPointError where a loss is not finite.
+    """
+    number = _last_batch(new)
+    _refuse_another_shape(plan, champion)
+    evidence = _observe(champion, new)
+    with seeded(plan.training.seed, number):
+        candidate = _UPDATES[plan.update.strategy](plan, champion, new, progress)
+    return replace(candidate, evidence=evidence, trained_through=number, strategy=plan.update.strategy)
+
+
+def retrain(plan: LearningPlan, champion: Candidate, history: Samples, progress: Progress | None = None) -> Candidate:
+    """Learn everything again from a warm start (the strategy `scratch`: from fresh weights); classes may be new.
+
+    Raises ValueError for no samples, FloatingPointError where a loss is not finite.
+    """
+    number = _last_batch(history)
+    same_heads = (champion.network.outputs, champion.network.heads) == (plan.outputs, len(plan.half_lives))
+    evidence = _observe(champion, history) if same_heads else no_evidence(plan.task, len(plan.half_lives), number)
+    with seeded(plan.training.seed, number):
+        if isinstance(plan.update, Scratch):
+            network, training = scratch.train_fresh(plan, history, progress)
+        else:
+            network, training = retrain_strategy.train_warm(plan, champion, history, progress)
+        memory = _memory_of(plan, history)
+        if isinstance(plan.update, HalfLives):
+            network = copy_head(network, len(plan.half_lives))
+            refreshed = half_lives.refresh_heads(plan, network, memory)
+            training = Training(training.history + refreshed.history, training.cost + refreshed.cost)
+    return _candidate(plan, network, memory, evidence, number, training)
+
+
+def _candidate(
+    plan: LearningPlan, network: Network, memory: Memory, evidence: Evidence, number: int, training: Training
+) -> Candidate:
+    strategy = plan.update.strategy
+    return Candidate(network.eval(), memory, evidence, number, strategy, training.cost, training.history)
+
+
+def _memory_of(plan: LearningPlan, samples: Samples) -> Memory:
+    keeps = isinstance(plan.update, HalfLives | Replay)
+    return half_lives.remember(plan, empty_memory(samples), samples) if keeps else empty_memory(samples)
+
+
+@torch.no_grad()
+def _observe(champion: Candidate, new: Samples) -> Evidence:
+    """The champion's evidence after the batches it has not observed yet, in order."""
+    evidence, network = champion.evidence, champion.network.eval()
+    if network.heads == 1:
+        return evidence
+    for number in new.batches_B.unique().tolist():
+        if number > champion.evidence.observed_through:
+            of_batch = new.take((new.batches_B == number).nonzero().flatten())
+            outputs_BKO = network.head_outputs(of_batch.inputs())
+            evidence = evidence.observe(outputs_BKO.numpy(), of_batch.targets_B.numpy(), number)
+    return evidence
+
+
+def _last_batch(samples: Samples) -> int:
+    if len(samples) == 0:
+        raise ValueError("there are no training samples to learn from")
+    return int(samples.batches_B.max())
+
+
+def _refuse_another_shape(plan: LearningPlan, champion: Candidate) -> None:
+    network, heads = champion.network, len(plan.half_lives)
+    if network.outputs != plan.outputs:
+        raise ValueError(f"the champion knows {network.outputs} classes, the data {plan.outputs}: retrain it")
+    if network.heads != heads:
+        raise ValueError(
+            f"the champion ({champion.strategy}) has {network.heads} heads, {heads} are asked for: retrain it"
+        )

@@ -1,0 +1,143 @@
+"""The one network that is trained and served: normaliser, trunk, linear heads.
+
+Shapes: B samples, L window length, C features, K heads, O outputs (classes, or 1 for a value), H trunk units.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from models.cnn_lstm import CnnLstm
+from models.config import MlpConfig, ModelConfig, Task
+from models.mlp import Mlp
+
+CLAMP = 8.0
+"""Normalised inputs are cut at so many deviations."""
+
+
+class Normaliser(nn.Module):
+    """(…, C) raw readings → deviations from the mean, at most ±8; a missing reading (NaN) becomes the mean."""
+
+    mean_C: Tensor
+    std_C: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_C", torch.zeros(features))
+        self.register_buffer("std_C", torch.ones(features))
+
+    def forward(self, readings: Tensor) -> Tensor:
+        known = torch.where(readings.isnan(), self.mean_C, readings)
+        return ((known - self.mean_C) / self.std_C).clamp(-CLAMP, CLAMP)
+
+
+class Network(nn.Module):
+    """A normaliser, a trunk, and K linear heads side by side.
+
+    `forward` is what is served and needs one head: (B, C) or (B, L, C) → class probabilities (B, O) or values (B,).
+    """
+
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(self, config: ModelConfig, features: int, outputs: int, task: Task, heads: int = 1) -> None:
+        super().__init__()
+        self.config, self.features, self.outputs, self.heads = config, features, outputs, heads
+        self.task: Task = task
+        self.normaliser = Normaliser(features)
+        self.trunk = Mlp(config, features) if isinstance(config, MlpConfig) else CnnLstm(config, features)
+        self.head = nn.Linear(self.trunk.width, heads * outputs)
+        self.register_buffer("target_mean", torch.zeros(()))
+        self.register_buffer("target_std", torch.ones(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        assert self.heads == 1, "a network is served with one head: collapse it first"
+        outputs_BO = self.head(self.trunk(self.normaliser(inputs)))
+        if self.task == "classification":
+            return outputs_BO.softmax(1)
+        return (outputs_BO * self.target_std + self.target_mean).squeeze(1)
+
+    def normalised_outputs(self, normalised: Tensor) -> Tensor:
+        """What is trained: normalised inputs → (B, K, O), logits or values in deviations of the target."""
+        return self.head(self.trunk(normalised)).view(-1, self.heads, self.outputs)
+
+    def head_outputs(self, inputs: Tensor) -> Tensor:
+        """Each head's logits or values in the target's unit, (B, K, O)."""
+        outputs_BKO = self.normalised_outputs(self.normaliser(inputs))
+        return outputs_BKO if self.task == "classification" else outputs_BKO * self.target_std + self.target_mean
+
+    @torch.no_grad()
+    def renormalise_inputs(self, mean_C: Tensor, std_C: Tensor) -> None:
+        """Take another mean and deviation and fold the change into the first layer: the function stays the same.
+
+        Only missing readings and readings beyond the clamp are seen differently afterwards.
+        """
+        first = cast(nn.Linear | nn.Conv1d, self.trunk.first)
+        weight_HCk, old = first.weight, self.normaliser
+        shift_C, scale_C = (mean_C - old.mean_C) / old.std_C, std_C / old.std_C
+        per_feature = (1, -1) + (1,) * (weight_HCk.dim() - 2)
+        assert first.bias is not None
+        first.bias.add_((weight_HCk * shift_C.view(per_feature)).flatten(1).sum(1))
+        weight_HCk.mul_(scale_C.view(per_feature))
+        old.mean_C.copy_(mean_C)
+        old.std_C.copy_(std_C)
+
+    @torch.no_grad()
+    def renormalise_target(self, mean: Tensor, std: Tensor) -> None:
+        """Take another mean and deviation of the target and fold the change into the heads."""
+        self.head.bias.mul_(self.target_std).add_(self.target_mean - mean).div_(std)
+        self.head.weight.mul_(self.target_std / std)
+        self.target_mean.copy_(mean)
+        self.target_std.copy_(std)
+
+
+def build_network(config: ModelConfig, features: int, outputs: int, task: Task, heads: int = 1) -> Network:
+    """A fresh network, initialised from torch's global generator.
+
+    Raises ValueError for numbers of features, outputs or heads that make no network.
+    """
+    least = 2 if task == "classification" else 1
+    if features < 1 or heads < 1 or outputs < least or (task == "regression" and outputs != 1):
+        raise ValueError(
+            f"no {task} network has {features} features, {outputs} outputs and {heads} heads: "
+            f"classification needs two classes or more, regression has one output"
+        )
+    return Network(config, features, outputs, task, heads)
+
+
+@torch.no_grad()
+def collapse(network: Network, weights: Sequence[float]) -> Network:
+    """The network whose one head is the weighted sum of all heads: the same function, as heads are linear.
+
+    weights: one for each head, summing to one.
+    """
+    assert len(weights) == network.heads, f"{len(weights)} weights for {network.heads} heads"
+    weights_K = torch.tensor(weights, dtype=torch.float64)
+    return _with_heads(network, torch.einsum("k,nko->no", weights_K, _stacked_heads(network))[:, None])
+
+
+@torch.no_grad()
+def copy_head(network: Network, heads: int) -> Network:
+    """The network with its one head repeated."""
+    assert network.heads == 1, "only a single head is copied"
+    return _with_heads(network, _stacked_heads(network).expand(-1, heads, -1))
+
+
+def _stacked_heads(network: Network) -> Tensor:
+    """Weights, then the bias, of all heads in float64: (H + 1, K, O)."""
+    stacked = torch.cat([network.head.weight.T, network.head.bias[None]]).double()
+    return stacked.view(-1, network.heads, network.outputs)
+
+
+def _with_heads(network: Network, stacked_HKO: Tensor) -> Network:
+    heads = stacked_HKO.shape[1]
+    parameters = stacked_HKO.reshape(-1, heads * network.outputs).float()
+    other = deepcopy(network)
+    other.heads = heads
+    other.head = nn.Linear(network.trunk.width, heads * network.outputs, device="meta").to_empty(device="cpu")
+    other.head.weight.copy_(parameters[:-1].T)
+    other.head.bias.copy_(parameters[-1])
+    return other
