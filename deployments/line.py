@@ -36,6 +36,21 @@ class Line:
         """The pipeline's name, by which the ledger knows it."""
         return self.config.name
 
+    @property
+    def window_length(self) -> int:
+        """Rows in one sample."""
+        return self.config.data.window.length
+
+    @property
+    def landing(self) -> Path:
+        """Where a batch's bytes and sound rows are kept until it is done."""
+        return self.folder / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where refused batches and rows lie, with their reasons."""
+        return self.folder / "quarantine"
+
     def version_folder(self, version: int) -> Path:
         """Where a model version lies."""
         return self.folder / "versions" / str(version)
@@ -64,8 +79,8 @@ def open_line(
     with _alone(folder / "lock", config.name):
         ledger = open_ledger(settings)
         schema = _declared_schema(config, ledger, arrivals)
-        registry = Registry(settings.tracking_uri)
-        registry.reconcile(ledger, config.name)
+        registry = Registry(settings.tracking_uri, config.name)
+        registry.reconcile(ledger)
         suite = _suite_path(config, pipeline)
         yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
 

@@ -1,8 +1,10 @@
 """When a pipeline acts: drift statistics and trigger policies."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Action = Literal["none", "bootstrap", "patch", "update", "retrain"]
 LearningAction = Literal["patch", "update", "retrain"]
@@ -49,6 +51,15 @@ class ScheduleTrigger(_Trigger):
 
     kind: Literal["schedule"]
     cron: str
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, cron: str) -> str:
+        try:
+            CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
+        except CronSimError as error:
+            raise ValueError(f"{cron!r} is no cron expression such as '0 3 * * *' ({error})") from None
+        return cron
 
 
 class ManualTrigger(_Trigger):

@@ -3,6 +3,7 @@
 Shapes: B samples, K classes.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "regression": ("rmse", "mae"),
 }
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "rmse", "mae"})
+CLASS_METRICS: frozenset[Metric] = frozenset({"balanced_accuracy", "macro_f1"})
 
 Predictions = NDArray[np.float32]
 """Class probabilities (B, K), or values (B,)."""
@@ -31,13 +33,22 @@ def score(metric: Metric, predictions: Predictions, targets_B: NDArray[Any]) -> 
         raise ValueError(f"{metric} needs as many predictions as targets, got {len(predictions)} and {len(targets_B)}")
     if not np.isfinite(predictions).all():
         raise ValueError(f"{metric}: {int((~np.isfinite(predictions)).sum())} predictions are not finite")
+    if metric in CLASS_METRICS:
+        return _class_score(metric, predictions.argmax(1), targets_B)
+    mean = float(row_values(metric, predictions, targets_B).mean())
+    return math.sqrt(mean) if metric == "rmse" else mean
+
+
+def row_values(metric: Metric, predictions: Predictions, targets_B: NDArray[Any]) -> NDArray[np.float64]:
+    """What the metric is the mean of (rmse: the root of the mean), for each row."""
+    assert metric not in CLASS_METRICS, f"{metric} is no mean over rows"
     if metric == "rmse":
-        return float(np.sqrt(np.mean(np.square(predictions.astype(np.float64) - targets_B))))
+        return np.square(predictions.astype(np.float64) - targets_B)
     if metric == "mae":
-        return float(np.mean(np.abs(predictions.astype(np.float64) - targets_B)))
+        return np.abs(predictions.astype(np.float64) - targets_B)
     if metric == "log_loss":
-        return float(-np.log(_probability_of_target(predictions, targets_B)).mean())
-    return _class_score(metric, predictions.argmax(1), targets_B)
+        return -np.log(_probability_of_target(predictions, targets_B))
+    return (predictions.argmax(1) == targets_B).astype(np.float64)
 
 
 def score_all(task: str, predictions: Predictions, targets_B: NDArray[Any]) -> dict[str, float]:
@@ -60,8 +71,6 @@ def _probability_of_target(probabilities_BK: Predictions, targets_B: NDArray[Any
 
 def _class_score(metric: Metric, guesses_B: NDArray[np.int64], targets_B: NDArray[Any]) -> float:
     right_B = guesses_B == targets_B
-    if metric == "accuracy":
-        return float(right_B.mean())
     classes = np.unique(targets_B)
     hits = np.array([right_B[targets_B == c].sum() for c in classes], dtype=np.float64)
     present = np.array([(targets_B == c).sum() for c in classes], dtype=np.float64)

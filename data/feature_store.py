@@ -1,0 +1,57 @@
+"""The feature store: a Delta Lake table that holds every accepted row once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+ORDER = ("lehr_batch", "lehr_row")
+
+
+class FeatureStore:
+    """One pipeline's accepted rows, partitioned by `lehr_split` so that hold-outs are read alone.
+
+    Besides the schema's columns a row has `lehr_batch` (its batch's number), `lehr_row` (its row in the file, from 1)
+    and `lehr_split`. Any reader of Delta Lake can open the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(self, batch_id: str, rows: pl.DataFrame) -> int:
+        """Append a batch under its id as application transaction; returns the Delta version that holds it.
+
+        A batch that is there already changes nothing. Safe under a crash at any moment: the commit is one file.
+        """
+        table = self._table()
+        if table is not None and table.transaction_version(batch_id) is not None:
+            return int(table.transaction_version(batch_id) or 0)
+        version = 0 if table is None else table.version() + 1
+        write_deltalake(
+            str(self.folder),
+            rows.to_arrow(),
+            mode="append",
+            partition_by=["lehr_split"],
+            commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, version)]),
+        )
+        return version
+
+    def read(
+        self, batches: range | None = None, split: str | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Rows in order of batch and row; raises ValueError while nothing was stored."""
+        table = self._table()
+        if table is None:
+            raise ValueError(f"the feature store {self.folder} is empty")
+        rows = pl.scan_delta(table)
+        if split is not None:
+            rows = rows.filter(pl.col("lehr_split") == split)
+        if batches is not None:
+            rows = rows.filter(pl.col("lehr_batch").is_between(batches.start, batches.stop - 1))
+        if columns is not None:
+            rows = rows.select([*dict.fromkeys([*columns, *ORDER, "lehr_split"])])
+        return rows.sort(ORDER).collect()
+
+    def _table(self) -> DeltaTable | None:
+        return DeltaTable(str(self.folder)) if DeltaTable.is_deltatable(str(self.folder)) else None

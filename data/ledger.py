@@ -1,0 +1,234 @@
+"""The ledger: the truth about batches, what was done with them, versions and promotions."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from data.tables import BatchRow, PipelineRow, PromotionRow, StepRow, VersionRow
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS = 30_000
+
+
+class PromotionConflictError(ValueError):
+    """Another version went into production in the meantime."""
+
+
+@dataclass(frozen=True)
+class BatchEntry:
+    """A batch that came, by its number in order of arrival."""
+
+    number: int
+    batch_id: str
+    name: str
+    arrived_at: datetime
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One version put into production in place of another, and why."""
+
+    sequence: int
+    version: int
+    previous: int | None
+    verdict: Any
+    reason: str
+    at: datetime
+
+
+class Ledger:
+    """The ledger at a database URL; its tables are made or brought up to date when it is opened.
+
+    now: the clock, in a time zone. SQLite runs with a write-ahead log and full synchronisation.
+    """
+
+    def __init__(self, url: str, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._engine = _open(url)
+        _migrate(self._engine, url)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def schema(self, pipeline: str) -> dict[str, Any] | None:
+        """The columns that were declared for the pipeline; None before any were."""
+        with Session(self._engine) as session:
+            row = session.get(PipelineRow, pipeline)
+            return None if row is None else row.schema
+
+    def declare_schema(self, pipeline: str, schema: dict[str, Any]) -> None:
+        """Keep the pipeline's columns in place of those declared before."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(PipelineRow(name=pipeline, schema=schema))
+
+    def open_batch(self, pipeline: str, batch_id: str, name: str) -> BatchEntry:
+        """The batch's entry: a new one with the next number, or the one it got when it came first."""
+        with Session(self._engine) as session, session.begin():
+            row = session.scalar(select(BatchRow).filter_by(pipeline=pipeline, batch_id=batch_id))
+            if row is None:
+                last = session.scalar(select(func.max(BatchRow.number)).filter_by(pipeline=pipeline)) or 0
+                row = BatchRow(pipeline=pipeline, number=last + 1, batch_id=batch_id, name=name, arrived_at=self._now())
+                session.add(row)
+            return _batch(row)
+
+    def batches(self, pipeline: str) -> list[BatchEntry]:
+        """All batches in order of arrival."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(BatchRow).filter_by(pipeline=pipeline).order_by(BatchRow.number))
+            return [_batch(row) for row in rows]
+
+    def journal(self, pipeline: str, batch_id: str) -> dict[str, Any]:
+        """What each finished step said it did with the batch."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
+            return {row.step: row.result for row in rows}
+
+    def outcomes(self, pipeline: str, step: str) -> dict[int, Any]:
+        """What one step said it did with each batch, by the batch's number."""
+        same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
+        query = select(BatchRow.number, StepRow.result).join(StepRow, same).where(BatchRow.pipeline == pipeline)
+        with Session(self._engine) as session:
+            rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
+            return {number: result for number, result in rows}
+
+    def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
+        """Write a step's result once; raises ValueError where it was written before."""
+        try:
+            with Session(self._engine) as session, session.begin():
+                session.add(self._step(pipeline, batch_id, step, result))
+        except IntegrityError:
+            raise ValueError(f"the step {step} of batch {batch_id[:12]} was written before") from None
+
+    def register_version(
+        self, pipeline: str, version: int, sha256: str, parent: int | None, batch: int, made_by: str
+    ) -> None:
+        """Note a version that was exported whole; the same one again replaces its note."""
+        row = VersionRow(
+            pipeline=pipeline,
+            version=version,
+            sha256=sha256,
+            parent=parent,
+            batch=batch,
+            made_by=made_by,
+            created_at=self._now(),
+        )
+        with Session(self._engine) as session, session.begin():
+            session.merge(row)
+
+    def next_version(self, pipeline: str) -> int:
+        """The number after the last registered version's."""
+        with Session(self._engine) as session:
+            return (session.scalar(select(func.max(VersionRow.version)).filter_by(pipeline=pipeline)) or 0) + 1
+
+    def version_hash(self, pipeline: str, version: int) -> str:
+        """The SHA-256 that a version was registered with; raises ValueError for one that was not."""
+        with Session(self._engine) as session:
+            row = session.get(VersionRow, (pipeline, version))
+        if row is None:
+            raise ValueError(f"{pipeline} has no version {version}")
+        return row.sha256
+
+    def promote(
+        self,
+        pipeline: str,
+        version: int,
+        previous: int | None,
+        verdict: Any,
+        reason: str,
+        step: tuple[str, str, Any] | None = None,
+    ) -> Promotion:
+        """Put a version into production in place of `previous`: compare and swap.
+
+        step: a batch's id, a step's name and its result, written in the same transaction.
+        Raises PromotionConflictError where `previous` is not, or no longer, the champion.
+        """
+        champion = self.champion(pipeline)
+        if (champion.version if champion else None) != previous:
+            raise PromotionConflictError(_conflict(version, previous, champion))
+        row = PromotionRow(
+            pipeline=pipeline,
+            sequence=champion.sequence + 1 if champion else 1,
+            version=version,
+            previous=previous,
+            verdict=verdict,
+            reason=reason,
+            at=self._now(),
+        )
+        with suppress(IntegrityError), Session(self._engine) as session, session.begin():
+            session.add(row)
+            if step is not None:
+                session.add(self._step(pipeline, *step))
+            session.flush()
+            return _promotion(row)
+        raise PromotionConflictError(_conflict(version, previous, self.champion(pipeline)))
+
+    def champion(self, pipeline: str, at: datetime | None = None) -> Promotion | None:
+        """What is in production, or was at a moment; None before the first promotion."""
+        query = select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence.desc()).limit(1)
+        with Session(self._engine) as session:
+            row = session.scalar(query if at is None else query.where(PromotionRow.at <= at))
+            return None if row is None else _promotion(row)
+
+    def history(self, pipeline: str) -> list[Promotion]:
+        """All promotions in order."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence))
+            return [_promotion(row) for row in rows]
+
+    def _step(self, pipeline: str, batch_id: str, step: str, result: Any) -> StepRow:
+        return StepRow(pipeline=pipeline, batch_id=batch_id, step=step, result=result, at=self._now())
+
+
+def _open(url: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _harden_sqlite)
+    return engine
+
+
+def _harden_sqlite(connection: Any, _: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(engine: Engine, url: str) -> None:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    path = make_url(url).database if engine.dialect.name == "sqlite" else None
+    if path is None:
+        _upgrade(engine, config)
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        _upgrade(engine, config)
+
+
+def _upgrade(engine: Engine, config: AlembicConfig) -> None:
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _batch(row: BatchRow) -> BatchEntry:
+    return BatchEntry(row.number, row.batch_id, row.name, row.arrived_at)
+
+
+def _promotion(row: PromotionRow) -> Promotion:
+    return Promotion(row.sequence, row.version, row.previous, row.verdict, row.reason, row.at)
+
+
+def _conflict(version: int, previous: int | None, champion: Promotion | None) -> str:
+    found = f"version {champion.version}" if champion else "nothing"
+    expected = "nothing" if previous is None else f"version {previous}"
+    return f"version {version} was to replace {expected}, but {found} is in production"

@@ -1,0 +1,98 @@
+"""The ledger's tables."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s_%(column_1_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, kept in UTC also where the database knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        assert value is None or value.tzinfo is not None, "a moment needs its time zone"
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcTime(), dict[str, Any]: JSON, Any: JSON}
+
+
+class PipelineRow(Table):
+    """A pipeline and the columns that its data were declared to have."""
+
+    __tablename__ = "pipelines"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    schema: Mapped[dict[str, Any]]
+
+
+class BatchRow(Table):
+    """A batch that came, by its number in order of arrival."""
+
+    __tablename__ = "batches"
+    __table_args__ = (UniqueConstraint("pipeline", "batch_id"),)
+
+    pipeline: Mapped[str] = mapped_column(String(200), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch_id: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str]
+    arrived_at: Mapped[datetime]
+
+
+class StepRow(Table):
+    """What one step of the loop said it did with a batch: written once."""
+
+    __tablename__ = "steps"
+
+    pipeline: Mapped[str] = mapped_column(String(200), primary_key=True)
+    batch_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step: Mapped[str] = mapped_column(String(100), primary_key=True)
+    result: Mapped[Any]
+    at: Mapped[datetime]
+
+
+class VersionRow(Table):
+    """A model version that was exported whole."""
+
+    __tablename__ = "versions"
+
+    pipeline: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sha256: Mapped[str] = mapped_column(String(64))
+    parent: Mapped[int | None]
+    batch: Mapped[int]
+    made_by: Mapped[str] = mapped_column(String(50))
+    created_at: Mapped[datetime]
+
+
+class PromotionRow(Table):
+    """One version put into production; `(pipeline, sequence)` being unique is the compare-and-swap."""
+
+    __tablename__ = "promotions"
+
+    pipeline: Mapped[str] = mapped_column(String(200), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int]
+    previous: Mapped[int | None]
+    verdict: Mapped[Any]
+    reason: Mapped[str]
+    at: Mapped[datetime]

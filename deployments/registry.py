@@ -1,0 +1,140 @@
+"""MLflow: runs, model versions, and the alias `champion`, which follows the ledger and decides nothing."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from data.ledger import Ledger
+
+ALIAS = "champion"
+VERSION_TAG = "lehr_version"
+REQUIREMENTS = ["onnxruntime>=1.31,<1.32", "numpy>=2.4,<2.5"]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A pipeline's experiment and registered model `lehr-<pipeline>` in MLflow, opened when first needed."""
+
+    tracking_uri: str
+    pipeline: str
+
+    @property
+    def model_name(self) -> str:
+        """The registered model's name."""
+        return f"lehr-{self.pipeline}"
+
+    def log_candidate(
+        self, name: str, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> str:
+        """Log a candidate as a run; returns the run's id."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        run = self._client.create_run(self._experiment, run_name=name)
+        logged = [Metric(key, value, run.info.start_time, 0) for key, value in metrics.items()]
+        parameters = [Param(key, str(value)[:500]) for key, value in params.items()]
+        labels = [RunTag(key, value) for key, value in tags.items()]
+        self._client.log_batch(run.info.run_id, logged, parameters, labels)
+        return run.info.run_id
+
+    def register(self, version: int, onnx: bytes, run_id: str) -> None:
+        """Register an exported network, with its signature, as a model version; a second time changes nothing."""
+        if self._registered(version) is not None:
+            return
+        import mlflow
+        import mlflow.onnx
+        import onnx as onnx_library
+
+        model = onnx_library.load_from_string(onnx)
+        mlflow.set_tracking_uri(self.tracking_uri)
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.onnx.log_model(
+                model,
+                name="model",
+                signature=_signature(model),
+                pip_requirements=REQUIREMENTS,
+                onnx_execution_providers=["CPUExecutionProvider"],
+                save_as_external_data=False,
+            )
+        tags = {VERSION_TAG: str(version)}
+        self._ensure_model()
+        self._client.create_model_version(
+            self.model_name, logged.model_uri, run_id, tags=tags, model_id=logged.model_id
+        )
+
+    def project_champion(self, version: int) -> None:
+        """Let the alias follow: point it at the version that the ledger says is in production."""
+        registered = self._registered(version)
+        if registered is None:
+            raise ValueError(f"version {version} of {self.pipeline} is not registered in MLflow")
+        self._client.set_registered_model_alias(self.model_name, ALIAS, registered)
+
+    def reconcile(self, ledger: Ledger) -> None:
+        """Heal what a run that died between ledger and registry left: the alias follows the ledger again."""
+        champion = ledger.champion(self.pipeline)
+        if champion is not None and self._registered(champion.version) is not None:
+            self.project_champion(champion.version)
+
+    def champion(self) -> int | None:
+        """The version that the alias points at: for people and checks, never to decide."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_model_version_by_alias(self.model_name, ALIAS)
+        except MlflowException:
+            return None
+        return int(found.tags[VERSION_TAG])
+
+    def _registered(self, version: int) -> str | None:
+        """MLflow's own number of a version, which differs from lehr's: refused candidates are not registered."""
+        query = f"name='{self.model_name}' and tags.{VERSION_TAG}='{version}'"
+        found = self._client.search_model_versions(query)
+        return found[0].version if found else None
+
+    def _ensure_model(self) -> None:
+        if not self._client.search_registered_models(f"name='{self.model_name}'"):
+            self._client.create_registered_model(self.model_name)
+
+    @cached_property
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.model_name)
+        if found is not None:
+            return found.experiment_id
+        path = _sqlite_path(self.tracking_uri)
+        artifacts = None if path is None else (path.parent / "artifacts").as_uri()
+        return self._client.create_experiment(self.model_name, artifact_location=artifacts)
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+
+        client = MlflowClient(self.tracking_uri, self.tracking_uri)
+        path = _sqlite_path(self.tracking_uri)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                client.search_experiments(max_results=1)
+        return client
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _signature(model: Any) -> Any:
+    """The exported network's inputs and outputs, float32, with free sizes as −1."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    def spec(value: Any) -> Any:
+        sizes = tuple(size.dim_value or -1 for size in value.type.tensor_type.shape.dim)
+        return TensorSpec(np.dtype("float32"), sizes, value.name)
+
+    graph = model.graph
+    return ModelSignature(Schema([spec(v) for v in graph.input]), Schema([spec(v) for v in graph.output]))

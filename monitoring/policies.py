@@ -1,0 +1,121 @@
+"""When to learn: from what was watched to a decision. Pure functions, replayable on history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cronsim import CronSim
+
+from monitoring.config import (
+    Action,
+    DriftTrigger,
+    LearningAction,
+    ManualTrigger,
+    PerformanceTrigger,
+    RowsTrigger,
+    ScheduleTrigger,
+    Trigger,
+    TriggerConfig,
+)
+from monitoring.drift import DriftReport
+from monitoring.performance import Metric, gain
+
+_STRENGTH: tuple[LearningAction, ...] = ("patch", "update", "retrain")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with a batch, and why."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a policy may know after a batch was watched.
+
+    score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch.
+    rows_since: rows that came since the champion last learned, this batch included.
+    batches_since: batches since the last decision to learn, this one included; None before any.
+    """
+
+    champion: int | None
+    drift: DriftReport | None
+    metric: Metric
+    score_then: float | None
+    score_now: float | None
+    rows_since: int
+    batches_since: int | None
+    now: datetime
+    learned_at: datetime | None
+    manual: LearningAction | None
+    unknown_classes: tuple[str, ...]
+
+
+def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
+    """The decision on a batch: what a person asked for, a first champion, a new class, or what the triggers say."""
+    if situation.champion is None:
+        return Decision("bootstrap", "there is no champion yet")
+    if situation.manual is not None:
+        return Decision(situation.manual, f"a person asked for {situation.manual}")
+    if situation.unknown_classes:
+        names = ", ".join(situation.unknown_classes)
+        return Decision("retrain", f"the batch holds classes that the champion does not know: {names}")
+    waited = situation.batches_since
+    if waited is not None and waited <= trigger.cooldown_batches:
+        return Decision("none", f"cooling down: {waited} of {trigger.cooldown_batches} batches since the last decision")
+    return _by_triggers(trigger, situation)
+
+
+def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:
+    triggers = trigger.any or trigger.all or []
+    answers = [_answer(t, situation) for t in triggers]
+    fired = [(t.action, text) for t, (fires, text) in zip(triggers, answers, strict=True) if fires]
+    if not fired or (trigger.all is not None and len(fired) < len(triggers)):
+        return Decision("none", "; ".join(text for fires, text in answers if not fires))
+    return Decision(_strongest([action for action, _ in fired]), "; ".join(text for _, text in fired))
+
+
+def _strongest(actions: Sequence[LearningAction]) -> LearningAction:
+    return max(actions, key=_STRENGTH.index)
+
+
+def _answer(trigger: Trigger, situation: Situation) -> tuple[bool, str]:
+    """Whether a trigger fires, and the sentence that says why or why not."""
+    match trigger:
+        case DriftTrigger():
+            return _drift(situation.drift)
+        case PerformanceTrigger():
+            return _performance(trigger, situation)
+        case RowsTrigger():
+            counted = f"{situation.rows_since:,} rows since the champion learned"
+            fires = situation.rows_since >= trigger.count
+            return fires, counted if fires else f"{counted}, fewer than {trigger.count:,}"
+        case ScheduleTrigger():
+            return _schedule(trigger, situation)
+        case ManualTrigger():
+            return False, "nobody asked for it"
+
+
+def _drift(drift: DriftReport | None) -> tuple[bool, str]:
+    if drift is None:
+        return False, "drift was not measured"
+    return drift.drifted, drift.summary
+
+
+def _performance(trigger: PerformanceTrigger, situation: Situation) -> tuple[bool, str]:
+    if situation.score_now is None or situation.score_then is None:
+        return False, "the batch has no labels to score"
+    drop = -gain(situation.metric, situation.score_now, situation.score_then)
+    text = f"{situation.metric} {situation.score_now:.4g}, {situation.score_then:.4g} when promoted"
+    fires = drop > trigger.drop
+    return fires, text if fires else f"{text}: no drop of {trigger.drop:g}"
+
+
+def _schedule(trigger: ScheduleTrigger, situation: Situation) -> tuple[bool, str]:
+    if situation.learned_at is None:
+        return True, f"the schedule {trigger.cron!r} has never run"
+    due = next(CronSim(trigger.cron, situation.learned_at))
+    fires = due <= situation.now
+    return fires, f"the schedule {trigger.cron!r} {'was' if fires else 'is'} due at {due:%Y-%m-%d %H:%M}"
