@@ -186,7 +186,9 @@ def _settings(home: Path | None) -> Settings:
 
 def _prefect_stays_here(settings: Settings) -> None:
     """Keep Prefect's own state under lehr's home and send nothing outside; a server of the user's is used if set."""
-    os.environ.setdefault("PREFECT_HOME", str((settings.home / "prefect").resolve()))
+    folder = (settings.home / "prefect").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PREFECT_HOME", str(folder))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

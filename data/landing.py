@@ -26,10 +26,16 @@ def landed(folder: Path, batch_id: str, name: str) -> Arrival:
     raise FileNotFoundError(f"the batch {name} ({batch_id[:12]}) is not in {folder}")
 
 
-def stage(folder: Path, batch_id: str, frame: pl.DataFrame, quarantined: Container[int]) -> int:
-    """Keep the sound rows with their number in the file, from 1, as `lehr_row`; returns how many they are."""
-    rows = [row for row in range(frame.height) if row not in quarantined]
-    sound = frame.with_columns(pl.int_range(1, frame.height + 1, dtype=pl.Int32).alias("lehr_row"))[rows]
+def stage(folder: Path, batch_id: str, frame: pl.DataFrame, group: str | None, quarantined: Container[int]) -> int:
+    """Keep the sound rows; returns how many they are.
+
+    Rows of one group come together, in their order in the file, so that windows can follow them. `lehr_row` counts
+    from 1 before the quarantined rows are taken out, so that a gap shows.
+    """
+    numbered = frame.with_row_index("lehr_index")
+    ordered = numbered if group is None else numbered.sort(group, maintain_order=True)
+    counted = ordered.with_columns(pl.int_range(1, frame.height + 1, dtype=pl.Int32).alias("lehr_row"))
+    sound = counted[[i for i, row in enumerate(ordered["lehr_index"]) if row not in quarantined]].drop("lehr_index")
     content = BytesIO()
     sound.write_parquet(content)
     write_whole(folder / f"{batch_id}.staged", content.getvalue())

@@ -3,6 +3,7 @@
 from data.samples import Samples
 from data.windows import classes_of, make_samples
 from deployments.champions import Version, champion_of
+from deployments.drafts import Classes
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch
@@ -12,31 +13,35 @@ from learning.plan import LearningPlan
 from learning.trainer import Progress
 
 
-def learn(line: Line, batch: Batch, rung: Rung, progress: Progress | None) -> tuple[Candidate, list[str] | None] | None:
+def make_candidate(
+    line: Line, batch: Batch, rung: Rung, progress: Progress | None
+) -> tuple[Candidate, Classes] | None:
     """The candidate that a rung makes of all batches up to this one, and its classes.
 
     None where the rung has nothing to work with: no labelled rows, fewer than two classes, nothing to blend.
     """
     champion = champion_of(line)
-    if champion is None or rung in ("bootstrap", "retrain"):
+    if champion is None or rung == "retrain":
         return _from_history(line, batch, champion, progress)
-    classes = champion.classes
-    plan = plan_of(line, classes)
-    since = 1 if learns_from_history(line.config.update) else champion.candidate.trained_through + 1
-    new = training_samples(line, range(since, batch.number + 1), classes)
+    plan = plan_of(line, champion.classes)
+    everything = rung != "patch" and learns_from_history(line.config.update)
+    since = 1 if everything else champion.candidate.trained_through + 1
+    new = training_samples(line, range(since, batch.number + 1), champion.classes)
     if len(new) == 0:
         return None
-    make = patch if rung == "patch" else update
-    candidate = make(plan, champion.candidate, new) if rung == "patch" else update(plan, champion.candidate, new, progress)
-    return None if candidate is None else (candidate, classes)
+    if rung == "patch":
+        blended = patch(plan, champion.candidate, new)
+        return None if blended is None else (blended, champion.classes)
+    return update(plan, champion.candidate, new, progress), champion.classes
 
 
 def _from_history(
     line: Line, batch: Batch, champion: Version | None, progress: Progress | None
-) -> tuple[Candidate, list[str] | None] | None:
-    """A first candidate, or a retrain of the champion; classes are all that the training rows hold."""
-    classes = classes_of(line.store.read(split="train", columns=[line.schema.target]), line.schema)
-    history = training_samples(line, range(1, batch.number + 1), classes)
+) -> tuple[Candidate, Classes] | None:
+    """A first candidate, or a retrain of the champion; its classes are all that the training rows hold."""
+    frame = line.store.read(batches=range(1, batch.number + 1), split="train")
+    classes = classes_of(frame, line.schema)
+    history = make_samples(frame, line.schema, line.window_length, classes)
     if len(history) == 0 or (classes is not None and len(classes) < 2):
         return None
     plan = plan_of(line, classes)
@@ -45,13 +50,13 @@ def _from_history(
     return retrain(plan, champion.candidate, history, progress), classes
 
 
-def plan_of(line: Line, classes: list[str] | None) -> LearningPlan:
+def plan_of(line: Line, classes: Classes) -> LearningPlan:
     """The pipeline's plan of learning for these classes."""
     config = line.config
     return LearningPlan(config.model, config.training, config.update, config.task, len(classes) if classes else 1)
 
 
-def training_samples(line: Line, batches: range, classes: list[str] | None) -> Samples:
+def training_samples(line: Line, batches: range, classes: Classes) -> Samples:
     """Labelled training samples of some batches."""
     frame = line.store.read(batches=batches, split="train")
     return make_samples(frame, line.schema, line.window_length, classes)

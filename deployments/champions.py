@@ -20,6 +20,7 @@ class Version:
 
     number: int
     card: dict[str, Any]
+    onnx: bytes
     model: OnnxModel
     reference: Reference
     candidate: Candidate
@@ -33,19 +34,23 @@ class Version:
 def champion_of(line: Line) -> Version | None:
     """The version in production; None before the first."""
     promotion = line.ledger.champion(line.name)
-    return None if promotion is None else open_version(line.version_folder(promotion.version), promotion.version)
+    return None if promotion is None else version_of(line, promotion.version)
 
 
 def first_champion_of(line: Line) -> Version | None:
     """The version that was in production first; None before it."""
     history = line.ledger.history(line.name)
-    return open_version(line.version_folder(history[0].version), history[0].version) if history else None
+    return version_of(line, history[0].version) if history else None
+
+
+def version_of(line: Line, number: int) -> Version:
+    """A registered version; raises ValueError where one of its files is not what was registered."""
+    return _open(line.version_folder(number), number, line.ledger.version_hash(line.name, number))
 
 
 @lru_cache(maxsize=4)
-def open_version(folder: Path, number: int) -> Version:
-    """Open a version's folder; raises ValueError where one of its files was changed."""
-    files = load_version(folder)
+def _open(folder: Path, number: int, sha256: str) -> Version:
+    files = load_version(folder, sha256)
     config, tensors = load_state(files.onnx)
     candidate = Candidate.from_state(config, tensors, Memory.from_frame(files.memory))
-    return Version(number, files.card, OnnxModel(files.onnx), Reference.load(files.reference), candidate)
+    return Version(number, files.card, files.onnx, OnnxModel(files.onnx), Reference.load(files.reference), candidate)

@@ -51,6 +51,10 @@ class Line:
         """Where refused batches and rows lie, with their reasons."""
         return self.folder / "quarantine"
 
+    def draft_folder(self, batch: int, rung: str = "") -> Path:
+        """Where a batch's candidates lie until they are exported."""
+        return self.folder / "drafts" / str(batch) / rung
+
     def version_folder(self, version: int) -> Path:
         """Where a model version lies."""
         return self.folder / "versions" / str(version)

@@ -1,8 +1,8 @@
 """What each step of the loop says it did: the values that the ledger's journal keeps."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from deployments.gate import Verdict
 from monitoring.drift import DriftReport
 
 
@@ -27,7 +27,7 @@ class Validated:
 
 @dataclass(frozen=True)
 class Stored:
-    """The Delta version that holds the batch, and how many of its rows may be learned from and judge."""
+    """The Delta version that holds the batch, and how many of its rows are learned from and held out."""
 
     delta_version: int
     rows_train: int
@@ -36,7 +36,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Watched:
-    """How the champion did on the batch before anything learned from it; all None before the first champion."""
+    """How the champion did on the batch before anything learned from it; None where there is no champion yet.
+
+    score_no_change: the pipeline's metric for predicting that each row's target is the one before it.
+    """
 
     champion: int | None
     score_before: dict[str, float] | None
@@ -48,12 +51,35 @@ class Watched:
 
 @dataclass(frozen=True)
 class Learned:
-    """A candidate: its version number, the rung that made it and what it cost."""
+    """What making a candidate cost."""
 
-    version: int
-    rung: Literal["bootstrap", "patch", "update", "retrain"]
     samples: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A candidate's version, and how far its exported file is from the network in torch."""
+
+    version: int
+    parity_error: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The gate's verdict on a candidate, its score on the new hold-out, and whether the champion itself still holds."""
+
+    verdict: Verdict
+    score: float | None
+    champion_holds: bool
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A version that went into production, and as which promotion of its pipeline."""
+
+    version: int
+    sequence: int
 
 
 @dataclass(frozen=True)

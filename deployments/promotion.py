@@ -1,7 +1,43 @@
 """Putting a version into production: the ledger decides, the registry follows."""
 
+from dataclasses import asdict
+
 from data.ledger import Ledger, Promotion
+from deployments.champions import version_of
+from deployments.ladder import Rung
+from deployments.line import Line
+from deployments.outcomes import Batch, Exported, Judged, Promoted
 from deployments.registry import Registry
+
+
+def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> None:
+    """Log a candidate as an MLflow run with its verdict; register it as a model version where it is to go live."""
+    version = version_of(line, exported.version)
+    checks = {f"gate.{c.name}": c.value for c in judged.verdict.checks if c.value is not None}
+    metrics = {**checks, "cost.samples": float(version.card["cost"]["samples"])}
+    params = {"rung": rung, "strategy": version.card["strategy"], "batch": batch.name, "version": exported.version}
+    tags = {"lehr_batch": batch.id, "lehr_passed": str(judged.verdict.passed).lower()}
+    run = line.registry.log_candidate(f"{batch.number}-{rung}", params, metrics, tags)
+    if register:
+        line.registry.register(exported.version, version.onnx, run)
+
+
+def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str) -> Promoted:
+    """Swap the champion for this version in the ledger.
+
+    Raises PromotionConflictError where another version went live since this one was judged.
+    """
+    champion = line.ledger.champion(line.name)
+    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1)
+    line.ledger.promote(
+        line.name,
+        exported.version,
+        champion.version if champion else None,
+        {"score": judged.score, "checks": [asdict(check) for check in judged.verdict.checks]},
+        reason,
+        (batch.id, "promote", asdict(promoted)),
+    )
+    return promoted
 
 
 def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to: int | None) -> Promotion:
@@ -16,7 +52,7 @@ def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to
     champion = history[-1]
     earlier = sorted({promotion.version for promotion in history} - {champion.version})
     target = champion.previous if to is None else to
-    if target not in earlier:
+    if target is None or target not in earlier:
         allowed = ", ".join(map(str, earlier)) or "none"
         raise ValueError(f"cannot roll {pipeline} back to {target}; versions that were in production before: {allowed}")
     promotion = ledger.promote(pipeline, target, champion.version, None, f"rolled back: {reason}")

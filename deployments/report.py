@@ -3,7 +3,74 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployments.ladder import Rung
+from deployments.outcomes import Batch, Exported, Judged
+
 COMPARED = ("score_static", "score_retrained", "score_sliding", "score_no_change")
+
+
+RUNGS: tuple[Rung, ...] = ("bootstrap", "patch", "update", "retrain")
+
+
+def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None) -> dict[str, Any]:
+    """A finished batch's record, from what the steps wrote into the journal."""
+    validated, watched = journal["validate"], journal.get("watch") or {}
+    learned = [(rung, journal[f"learn:{rung}"]) for rung in RUNGS if journal.get(f"learn:{rung}")]
+    rung = learned[-1][0] if learned else "none"
+    judged = journal.get(f"judge:{rung}")
+    record: dict[str, Any] = {
+        "batch": batch.number,
+        "name": batch.name,
+        "id": batch.id,
+        "status": "accepted" if validated["refusal"] is None else "quarantined",
+        "reason": validated["refusal"],
+        "warnings": list(validated["warnings"]),
+        "rows": validated["rows"],
+        "rows_quarantined": validated["rows_quarantined"],
+        "drift": watched.get("drift"),
+        "drift_page": watched.get("drift_page"),
+        "decision": journal.get("decide"),
+        "action_taken": rung,
+        "score_before": watched.get("score_before"),
+        "score_no_change": watched.get("score_no_change"),
+        "gate": judged and judged["verdict"],
+        "promoted": "promote" in journal,
+        "champion": champion,
+        "cost": _total([cost for _, cost in learned]),
+    }
+    return {**record, **_compared(journal.get("compare"))}
+
+
+def duplicate_record(batch: Batch, name: str, champion: int | None) -> dict[str, Any]:
+    """The record of a batch that came again: nothing was done with it."""
+    nothing = dict.fromkeys(("reason", "drift", "decision", "score_before", "gate"))
+    cost = {"samples": 0, "seconds": 0.0}
+    same = {"batch": batch.number, "name": name, "id": batch.id, "status": "duplicate"}
+    return {
+        **same,
+        **nothing,
+        "rows": 0,
+        "rows_quarantined": 0,
+        "action_taken": "none",
+        "promoted": False,
+        "champion": champion,
+        "cost": cost,
+    }
+
+
+def _compared(compared: Mapping[str, Any] | None) -> dict[str, Any]:
+    if compared is None:
+        return {}
+    scores = {key: compared[key] for key in ("score_static", "score_retrained", "score_sliding")}
+    return {**scores, "cost_retrained": {key: compared[key] for key in ("samples", "seconds")}}
+
+
+def verdict_markdown(pipeline: str, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> str:
+    """The gate's verdict as a page for people."""
+    head = "passed" if judged.verdict.passed else "was refused"
+    rows = [f"| {'✓' if c.passed else '✗'} | {c.name} | {c.text} |" for c in judged.verdict.checks]
+    title = f"## {pipeline}: version {exported.version} {head}\n\n{rung} on batch {batch.number}, {batch.name}"
+    return "\n".join([f"{title}\n", "| | check | |", "|---|---|---|", *rows])
 
 
 def summarise(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:

@@ -2,29 +2,55 @@
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from data.samples import Samples
 from data.windows import make_samples
-from deployments.champions import Version, champion_of, latest_rows
+from deployments.champions import champion_of
+from deployments.exporting import latest_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from monitoring.drift import DriftReport, check_drift
-from monitoring.performance import Predictions, score, score_all
+from monitoring.performance import score, score_all
 from monitoring.reports import write_drift_page
 
 
 def watch(line: Line, batch: Batch) -> Watched:
-    """Score the champion on a stored batch and hold the batch against the champion's reference."""
-    frame = line.store.read(batches=range(batch.number, batch.number + 1))
-    no_change = score_no_change(line, batch, frame)
+    """Score the champion on a stored batch, before anything learns from it, and look for drift."""
+    frame, schema = line.store.read(batches=range(batch.number, batch.number + 1)), line.schema
+    no_change = score_no_change(line, frame)
     champion = champion_of(line)
     if champion is None:
         return Watched(None, None, no_change, None, (), None)
-    classes = champion.classes
-    samples = make_samples(frame, line.schema, line.config.data.window.length, classes, unknown="score")
-    predictions = champion.model.predict(samples.inputs().numpy())
-    scores = score_all(line.config.task, predictions, samples.targets_B.numpy()) if len(samples) else None
-    drift = check_drift(champion.reference, frame, line.schema, predictions, line.config.drift)
-    unknown = _unknown_classes(frame, line.schema.target, classes)
-    return Watched(champion.number, scores, no_change, drift, unknown, _drift_page(line, batch, frame, drift))
+    whole = frame.with_columns(pl.lit("all").alias("lehr_split"))
+    samples = make_samples(whole, schema, line.window_length, champion.classes, keep_unknown=True)
+    if len(samples) == 0:
+        return Watched(champion.number, None, no_change, None, (), None)
+    predictions = champion.model.predict_samples(samples)
+    scores = score_all(line.config.task, predictions, samples.targets_B.numpy())
+    drift = check_drift(champion.reference, frame, schema, predictions, line.config.drift)
+    known = set(champion.classes or [])
+    unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
+    page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
+    return Watched(champion.number, scores, no_change, drift, tuple(sorted(unknown)), page)
+
+
+def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:
+    """The metric of predicting for each labelled row what the labelled row before it had; None without an order."""
+    if line.config.data.order == "none" or line.config.metric == "log_loss":
+        return None
+    targets = frame[line.schema.target].drop_nulls()
+    if len(targets) < 2:
+        return None
+    if targets.dtype != pl.String:
+        values = targets.to_numpy()
+        return score(line.config.metric, values[:-1], values[1:])
+    numbers = targets.cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
+    return score(line.config.metric, np.eye(numbers.max() + 1, dtype=np.float32)[numbers[:-1]], numbers[1:])
+
+
+def _drift_page(line: Line, batch: Batch, learned_through: int, frame: pl.DataFrame, drift: DriftReport) -> str | None:
+    wanted = line.config.drift.report
+    if wanted == "never" or (wanted == "on_drift" and not drift.drifted):
+        return None
+    path = line.folder / "drift" / f"{batch.number}.html"
+    write_drift_page(latest_rows(line, learned_through), frame, line.schema, path, line.config.training.seed)
+    return str(path)

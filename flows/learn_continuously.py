@@ -7,9 +7,9 @@ from prefect import flow, get_run_logger
 from rich.console import Console
 
 from data.sources import Arrival, iter_arrivals
-from deployments.ladder import next_rung
+from deployments.ladder import Rung, next_rung
 from deployments.line import Line, open_line
-from deployments.outcomes import Batch, Judged
+from deployments.outcomes import Batch
 from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import LearningAction
@@ -22,7 +22,7 @@ from tasks.finish import finish_batch
 from tasks.ingest import ingest_arrival
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
-from tasks.promote import promote_candidate
+from tasks.promote import log_refused, promote_candidate
 from tasks.store import store_batch
 from tasks.validate import validate_batch
 from tasks.watch import watch_batch
@@ -67,25 +67,27 @@ def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | No
 
 
 def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
-    validated = validate_batch(line, batch)
-    if validated.refusal is not None:
-        return finish_batch(line, batch)
-    store_batch(line, batch)
-    watch_batch(line, batch)
-    if compare:
-        compare_batch(line, batch)
-    _climb(line, batch, decide_on_batch(line, batch, action))
+    if validate_batch(line, batch).refusal is None:
+        store_batch(line, batch)
+        watched = watch_batch(line, batch)
+        if compare:
+            compare_batch(line, batch)
+        _climb(line, batch, decide_on_batch(line, batch, watched, action))
     return finish_batch(line, batch)
 
 
 def _climb(line: Line, batch: Batch, decision: Decision) -> None:
     """Try one rung of the ladder after another until the gate is content."""
-    tried: tuple[Judged, ...] = ()
-    while rung := next_rung(decision.action, tried):
-        learn_from_batch(line, batch, rung)
-        candidate = export_candidate(line, batch, rung)
-        judged = judge_candidate(line, batch, rung, candidate)
+    tried: tuple[Rung, ...] = ()
+    champion_holds = False
+    while rung := next_rung(decision.action, tried, champion_holds):
+        tried = (*tried, rung)
+        if learn_from_batch(line, batch, rung) is None:
+            continue
+        exported = export_candidate(line, batch, rung)
+        judged = judge_candidate(line, batch, rung, exported)
         if judged.verdict.passed:
-            promote_candidate(line, batch, rung, candidate, decision)
+            promote_candidate(line, batch, rung, exported, judged, decision)
             return
-        tried = (*tried, judged)
+        log_refused(line, batch, rung, exported, judged)
+        champion_holds = judged.champion_holds

@@ -1,6 +1,6 @@
 """Decide: what to do with a batch, and why."""
 
-from deployments.deciding import situation
+from deployments.deciding import situation_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from monitoring.config import LearningAction
@@ -9,6 +9,6 @@ from tasks.step import step
 
 
 @step("decide", Decision)
-def decide_on_batch(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None = None) -> Decision:
-    """Apply the pipeline's trigger policy to what was watched; what a person asked for goes first."""
-    return decide(line.config.trigger, situation(line, batch, watched, manual))
+def decide_on_batch(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Decision:
+    """Apply the pipeline's trigger policy to what was watched."""
+    return decide(line.config.trigger, situation_of(line, batch, watched, manual))

@@ -18,6 +18,7 @@ def ingest_arrival(line: Line, arrival: Arrival) -> tuple[Batch, dict[str, Any] 
     row = line.ledger.open_batch(line.name, arrival.id, arrival.name)
     batch = Batch(row.number, row.batch_id, row.name)
     if "finish" in line.ledger.journal(line.name, arrival.id):
-        return batch, duplicate_record(batch, arrival.name)
+        champion = line.ledger.champion(line.name)
+        return batch, duplicate_record(batch, arrival.name, champion.version if champion else None)
     land(line.landing, arrival)
     return batch, None

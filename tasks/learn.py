@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from deployments.candidates import learn
+from deployments.candidates import make_candidate
 from deployments.drafts import save_draft
 from deployments.ladder import Rung
 from deployments.line import Line
@@ -14,10 +14,10 @@ from tasks.step import step
 @step("learn", Learned | None)
 def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
-    with progress_bar(f"{rung} on batch {batch.number}", Console()) as progress:
-        made = learn(line, batch, rung, progress)
+    with progress_bar(f"{rung} on {batch.name}", Console(stderr=True)) as progress:
+        made = make_candidate(line, batch, rung, progress)
     if made is None:
         return None
     candidate, classes = made
-    save_draft(line, batch, rung, candidate, classes)
-    return Learned(rung, candidate.cost.samples, candidate.cost.seconds)
+    save_draft(line.draft_folder(batch.number, rung), candidate, classes)
+    return Learned(candidate.cost.samples, candidate.cost.seconds)

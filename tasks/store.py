@@ -13,8 +13,7 @@ from tasks.step import step
 def store_batch(line: Line, batch: Batch) -> Stored:
     """Split the staged rows into training and hold-out, and append them under the batch's id."""
     frame = staged(line.landing, batch.id)
-    groups = None if line.schema.group is None else frame[line.schema.group].to_list()
-    split = split_rows(frame.height, groups, line.config.data, seed=batch.number)
+    split = split_rows(frame.height, line.config.data, seed=batch.number)
     rows = frame.with_columns(pl.lit(batch.number, pl.Int32).alias("lehr_batch"), pl.Series("lehr_split", split))
-    version = line.store.append(batch.number, batch.id, rows)
+    version = line.store.append(batch.id, rows)
     return Stored(version, int((split == "train").sum()), int((split == "holdout").sum()))

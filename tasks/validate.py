@@ -3,6 +3,7 @@
 from data.landing import landed, stage
 from data.quarantine import quarantine_batch, quarantine_rows
 from data.readers import BadBatch, read_batch
+from data.sources import Arrival
 from data.suite import suite_for
 from data.validation import validate
 from deployments.line import Line
@@ -16,15 +17,19 @@ def validate_batch(line: Line, batch: Batch) -> Validated:
     arrival = landed(line.landing, batch.id, batch.name)
     try:
         frame = read_batch(arrival, line.schema)
-        suite = suite_for(line.suite_path, frame, line.schema)
-        report = validate(frame, line.schema, suite, line.config.validation.max_quarantined_share, line.window_length)
-        refusal = report.refusal
     except BadBatch as bad:
-        report, refusal = None, str(bad)
-    if report is None or refusal is not None:
-        quarantine_batch(line.quarantine, arrival, refusal)
-        return Validated(0, 0, refusal, ())
-    quarantine_rows(line.quarantine, batch.id, frame, report.reasons)
-    sound = stage(line.landing, batch.id, frame, report.reasons)
-    warnings = tuple(finding.text for finding in report.findings if finding.severity == "warning" and finding.failing)
+        return _refused(line, arrival, bad.reason)
+    suite = suite_for(line.suite_path, frame, line.schema)
+    report = validate(frame, line.schema, suite, line.config.validation.max_quarantined_share, line.window_length)
+    if report.refusal is not None:
+        return _refused(line, arrival, report.refusal)
+    if report.reasons:
+        quarantine_rows(line.quarantine, batch.id, frame, report.reasons)
+    sound = stage(line.landing, batch.id, frame, line.schema.group, report.reasons)
+    warnings = tuple(finding.text for finding in report.findings if not finding.passed)
     return Validated(sound, len(report.reasons), None, warnings)
+
+
+def _refused(line: Line, arrival: Arrival, reason: str) -> Validated:
+    quarantine_batch(line.quarantine, arrival, reason)
+    return Validated(0, 0, reason, ())

@@ -1,0 +1,38 @@
+"""What a trigger policy may know about a batch, gathered from the ledger."""
+
+from datetime import UTC, datetime
+
+from deployments.champions import champion_of
+from deployments.line import Line
+from deployments.outcomes import Batch, Watched
+from monitoring.config import LearningAction
+from monitoring.policies import Situation
+
+
+def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Situation:
+    """The situation after the batch was watched."""
+    champion = champion_of(line)
+    stored = line.ledger.outcomes(line.name, "validate")
+    decisions = line.ledger.outcomes(line.name, "decide")
+    learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
+    arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
+    through = champion.candidate.trained_through if champion else 0
+    metric = line.config.metric
+    return Situation(
+        champion=watched.champion,
+        drift=watched.drift,
+        metric=metric,
+        score_then=_score_when_promoted(line, watched.champion),
+        score_now=watched.score_before[metric] if watched.score_before else None,
+        rows_since=sum(outcome["rows"] for number, outcome in stored.items() if number > through),
+        batches_since=batch.number - max(learned) if learned else None,
+        now=datetime.now(UTC),
+        learned_at=arrivals[max(learned)] if learned else None,
+        manual=manual,
+        unknown_classes=watched.unknown_classes,
+    )
+
+
+def _score_when_promoted(line: Line, version: int | None) -> float | None:
+    promotions = [p for p in line.ledger.history(line.name) if p.version == version and p.verdict is not None]
+    return promotions[-1].verdict["score"] if promotions else None

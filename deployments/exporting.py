@@ -1,0 +1,67 @@
+"""From a draft to a model version: the folder that could go live."""
+
+from typing import Any
+
+import polars as pl
+
+from data.windows import make_samples
+from deployments.drafts import Classes
+from deployments.export import check_parity, export
+from deployments.ladder import Rung
+from deployments.line import Line
+from deployments.outcomes import Batch, Exported
+from deployments.scoring import OnnxModel
+from deployments.versions import save_version
+from learning.candidate import Candidate
+from monitoring.reference import Reference, make_reference
+
+REFERENCE_ROWS = 5_000
+
+
+def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes) -> Exported:
+    """Write the candidate's version folder and register it in the ledger.
+
+    The reference is sketched from the latest rows up to the batch, in order of time.
+    """
+    served = candidate.served()
+    features, length = len(line.schema.features), line.window_length
+    onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())
+    number, parent = line.ledger.next_version(line.name), line.ledger.champion(line.name)
+    card = _card(line, batch, rung, candidate, classes)
+    reference = _reference(line, batch, OnnxModel(onnx), classes)
+    digest = save_version(line.version_folder(number), onnx, card, reference.save(), candidate.memory.to_frame())
+    line.ledger.register_version(line.name, number, digest, parent.version if parent else None, batch.number, rung)
+    return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
+
+
+def latest_rows(line: Line, through: int) -> pl.DataFrame:
+    """The latest few thousand stored rows up to a batch, in order of time."""
+    kept: list[pl.DataFrame] = []
+    for number in range(through, 0, -1):
+        kept.insert(0, line.store.read(batches=range(number, number + 1)))
+        if sum(frame.height for frame in kept) >= REFERENCE_ROWS:
+            break
+    return pl.concat(kept).tail(REFERENCE_ROWS)
+
+
+def _reference(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> Reference:
+    rows, schema = latest_rows(line, batch.number), line.schema
+    predictions = model.predict_samples(make_samples(rows, schema, line.window_length, classes, keep_unknown=True))
+    shuffled = line.config.training.seed if line.config.data.order == "none" else None
+    return make_reference(rows, schema, predictions, shuffled)
+
+
+def _card(line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes) -> dict[str, Any]:
+    """What the version is and where it comes from."""
+    return {
+        "pipeline": line.name,
+        "config": line.config.model_dump(mode="json"),
+        "features": list(line.schema.features),
+        "classes": classes,
+        "made_by": rung,
+        "strategy": candidate.strategy,
+        "batch": {"number": batch.number, "id": batch.id},
+        "trained_through": candidate.trained_through,
+        "half_life_weights": candidate.evidence.weights(),
+        "cost": {"samples": candidate.cost.samples, "seconds": candidate.cost.seconds},
+    }

@@ -1,0 +1,15 @@
+"""Export: a draft becomes a model version with an ONNX file."""
+
+from deployments.drafts import load_draft
+from deployments.exporting import export_version
+from deployments.ladder import Rung
+from deployments.line import Line
+from deployments.outcomes import Batch, Exported
+from tasks.step import step
+
+
+@step("export", Exported)
+def export_candidate(line: Line, batch: Batch, rung: Rung) -> Exported:
+    """Write the version's folder, whole or not at all, and register it in the ledger."""
+    candidate, classes = load_draft(line.draft_folder(batch.number, rung))
+    return export_version(line, batch, rung, candidate, classes)

@@ -1,0 +1,19 @@
+"""Judge: the gate's verdict on a candidate, shown on the run's page."""
+
+from prefect.artifacts import create_markdown_artifact
+
+from deployments.judging import judge_version
+from deployments.ladder import Rung
+from deployments.line import Line
+from deployments.outcomes import Batch, Exported, Judged
+from deployments.report import verdict_markdown
+from tasks.step import step
+
+
+@step("judge", Judged)
+def judge_candidate(line: Line, batch: Batch, rung: Rung, exported: Exported) -> Judged:
+    """Hold the candidate against the threshold, the champion, old hold-outs, latency and parity."""
+    judged = judge_version(line, batch, exported)
+    key = f"verdict-{line.name}-{batch.number}-{rung}".replace("_", "-")
+    create_markdown_artifact(verdict_markdown(line.name, batch, rung, exported, judged), key=key)
+    return judged
