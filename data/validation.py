@@ -99,7 +99,7 @@ def _great_expectations_batch(frame: pl.DataFrame) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)  # Great Expectations' own imports
         import great_expectations as gx
 
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")

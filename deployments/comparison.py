@@ -1,4 +1,6 @@
-"""What else one could have done: a static first champion, a cumulative and a sliding retrain before each batch."""
+"""What else one could have done: a static first champion, a cumulative and a sliding retrain after each batch."""
+
+from pathlib import Path
 
 import polars as pl
 import torch
@@ -7,49 +9,64 @@ from data.samples import Samples
 from data.windows import classes_of, make_samples
 from deployments.candidates import plan_of
 from deployments.champions import first_champion_of
+from deployments.drafts import load_draft, save_draft
 from deployments.line import Line
-from deployments.outcomes import Batch, Compared
+from deployments.outcomes import Batch, Compared, Retrained
 from learning.learn import bootstrap
-from learning.trainer import Cost
 from monitoring.performance import Predictions, score
 
 SLIDING_ROWS = 2_500
 
 
 def compare(line: Line, batch: Batch) -> Compared:
-    """Score on a stored batch what knew only the batches before it; all None before the first champion.
-
-    The retrains start from fresh weights and learn from every row, held out or not: nobody judges them.
-    """
+    """Score on a stored batch the networks that knew only the batches before it; None where there is none yet."""
     static = first_champion_of(line)
-    if static is None:
-        return Compared(None, None, None, 0, 0.0)
-    rows = line.store.read(batches=range(1, batch.number + 1)).with_columns(pl.lit("all").alias("lehr_split"))
-    before, now = rows.filter(pl.col("lehr_batch") < batch.number), rows.filter(pl.col("lehr_batch") == batch.number)
-    classes = classes_of(before, line.schema)
-    history = make_samples(before, line.schema, line.window_length, classes)
-    ahead = make_samples(now, line.schema, line.window_length, classes, keep_unknown=True)
-    own = make_samples(now, line.schema, line.window_length, static.classes, keep_unknown=True)
-    if len(ahead) == 0:
-        return Compared(None, None, None, 0, 0.0)
+    rows = _rows(line, range(batch.number, batch.number + 1))
+    if static is None or rows[line.schema.target].null_count() == rows.height:
+        return Compared(None, None, None)
+    samples = make_samples(rows, line.schema, line.window_length, static.classes, keep_unknown=True)
+    return Compared(
+        _score(line, static.model.predict_samples(samples), samples),
+        _retrained_score(line, "cumulative", rows),
+        _retrained_score(line, "sliding", rows),
+    )
+
+
+def retrain_compared(line: Line, batch: Batch) -> Retrained:
+    """Train the cumulative and the sliding network afresh after a batch, and keep them for the next.
+
+    They learn from every row, held out or not: nobody judges them. The cost is the cumulative network's.
+    """
+    rows = _rows(line, range(1, batch.number + 1))
+    classes = classes_of(rows, line.schema)
+    history = make_samples(rows, line.schema, line.window_length, classes)
+    if len(history) == 0 or (classes is not None and len(classes) < 2):
+        return Retrained(0, 0.0)
+    cumulative = bootstrap(plan_of(line, classes), history)
+    save_draft(_folder(line, "cumulative"), cumulative, classes)
     latest = history.take(torch.arange(max(0, len(history) - SLIDING_ROWS), len(history)))
-    cumulative, cost = _retrained_score(line, classes, history, ahead)
-    sliding, _ = _retrained_score(line, classes, latest, ahead)
-    return Compared(_score(line, static.model.predict_samples(own), own), cumulative, sliding, cost.samples, cost.seconds)
+    save_draft(_folder(line, "sliding"), bootstrap(plan_of(line, classes), latest), classes)
+    return Retrained(cumulative.cost.samples, cumulative.cost.seconds)
+
+
+def _rows(line: Line, batches: range) -> pl.DataFrame:
+    """Stored rows as one split: windows may cross what is held out."""
+    return line.store.read(batches=batches).with_columns(pl.lit("all").alias("lehr_split"))
+
+
+def _folder(line: Line, name: str) -> Path:
+    return line.folder / "compared" / name
 
 
 @torch.no_grad()
-def _predict(line: Line, classes: list[str] | None, learned: Samples, ahead: Samples) -> tuple[Predictions, Cost]:
-    with torch.enable_grad():
-        candidate = bootstrap(plan_of(line, classes), learned)
+def _retrained_score(line: Line, name: str, rows: pl.DataFrame) -> float | None:
+    if not _folder(line, name).exists():
+        return None
+    candidate, classes = load_draft(_folder(line, name))
+    samples = make_samples(rows, line.schema, line.window_length, classes, keep_unknown=True)
     network = candidate.served()
-    parts = torch.arange(len(ahead)).split(4096)
-    return torch.cat([network(ahead.inputs(part)) for part in parts]).numpy(), candidate.cost
-
-
-def _retrained_score(line: Line, classes: list[str] | None, learned: Samples, ahead: Samples) -> tuple[float, Cost]:
-    predictions, cost = _predict(line, classes, learned, ahead)
-    return _score(line, predictions, ahead), cost
+    parts = torch.arange(len(samples)).split(4096)
+    return _score(line, torch.cat([network(samples.inputs(part)) for part in parts]).numpy(), samples)
 
 
 def _score(line: Line, predictions: Predictions, samples: Samples) -> float:

@@ -84,10 +84,16 @@ class Promoted:
 
 @dataclass(frozen=True)
 class Compared:
-    """Scores on the batch of what else one could have done, and what the cumulative retrain cost."""
+    """Scores on the batch of what else one could have done before it came."""
 
     score_static: float | None
     score_retrained: float | None
     score_sliding: float | None
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What the cumulative retrain after a batch cost."""
+
     samples: int
     seconds: float

@@ -38,7 +38,7 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "champion": champion,
         "cost": _total([cost for _, cost in learned]),
     }
-    return {**record, **_compared(journal.get("compare"))}
+    return {**record, **_compared(journal)}
 
 
 def duplicate_record(batch: Batch, name: str, champion: int | None) -> dict[str, Any]:
@@ -58,11 +58,10 @@ def duplicate_record(batch: Batch, name: str, champion: int | None) -> dict[str,
     }
 
 
-def _compared(compared: Mapping[str, Any] | None) -> dict[str, Any]:
-    if compared is None:
+def _compared(journal: Mapping[str, Any]) -> dict[str, Any]:
+    if "compare" not in journal:
         return {}
-    scores = {key: compared[key] for key in ("score_static", "score_retrained", "score_sliding")}
-    return {**scores, "cost_retrained": {key: compared[key] for key in ("samples", "seconds")}}
+    return {**journal["compare"], "cost_retrained": journal["retrain-compared"]}
 
 
 def verdict_markdown(pipeline: str, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> str:

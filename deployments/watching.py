@@ -13,6 +13,10 @@ from monitoring.performance import score, score_all
 from monitoring.reports import write_drift_page
 
 
+PAGE_FEATURES = 20
+"""Evidently's page shows so many features: those that drifted most."""
+
+
 def watch(line: Line, batch: Batch) -> Watched:
     """Score the champion on a stored batch, before anything learns from it, and look for drift."""
     frame, schema = line.store.read(batches=range(batch.number, batch.number + 1)), line.schema
@@ -52,5 +56,6 @@ def _drift_page(line: Line, batch: Batch, learned_through: int, frame: pl.DataFr
     if wanted == "never" or (wanted == "on_drift" and not drift.drifted):
         return None
     path = line.folder / "drift" / f"{batch.number}.html"
-    write_drift_page(latest_rows(line, learned_through), frame, line.schema, path, line.config.training.seed)
+    columns = [*drift.most_drifted(PAGE_FEATURES), line.schema.target]
+    write_drift_page(latest_rows(line, learned_through), frame, columns, path, line.config.training.seed)
     return str(path)

@@ -15,7 +15,7 @@ from deployments.settings import Settings
 from monitoring.config import LearningAction
 from monitoring.policies import Decision
 from monitoring.terminal import batch_line
-from tasks.compare import compare_batch
+from tasks.compare import compare_batch, retrain_compared_with
 from tasks.decide import decide_on_batch
 from tasks.export import export_candidate
 from tasks.finish import finish_batch
@@ -73,6 +73,8 @@ def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, c
         if compare:
             compare_batch(line, batch)
         _climb(line, batch, decide_on_batch(line, batch, watched, action))
+        if compare:
+            retrain_compared_with(line, batch)
     return finish_batch(line, batch)
 
 

@@ -22,6 +22,11 @@ class Distance:
     threshold: float
 
     @property
+    def excess(self) -> float:
+        """The distance in thresholds."""
+        return self.distance / max(self.threshold, 1e-12)
+
+    @property
     def drifted(self) -> bool:
         """Whether the distance reaches the threshold."""
         return self.distance >= self.threshold
@@ -37,6 +42,10 @@ class DriftReport:
     predictions: Distance | None
     note: str
 
+    def most_drifted(self, count: int) -> list[str]:
+        """The features that lie farthest from the reference, measured by their thresholds."""
+        return sorted(self.features, key=lambda name: -self.features[name].excess)[:count]
+
     @property
     def summary(self) -> str:
         """One sentence with the channel that stands out most."""
@@ -44,7 +53,7 @@ class DriftReport:
         found = {name: d for name, d in channels.items() if d is not None and d.drifted}
         if not found:
             return f"no drift in {len(self.features)} features"
-        worst = max(found, key=lambda name: found[name].distance / max(found[name].threshold, 1e-12))
+        worst = max(found, key=lambda name: found[name].excess)
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"{worst}{more} drifted: distance {found[worst].distance:.3g}, threshold {found[worst].threshold:.3g}"
 

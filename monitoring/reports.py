@@ -1,19 +1,16 @@
 """Evidently's page on drift, for people: drawn from a sample, never decided by."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from data.schema import Schema
-
 MOST_ROWS = 10_000
 
 
-def write_drift_page(
-    reference: pl.DataFrame, current: pl.DataFrame, schema: Schema, path: Path, seed: int
-) -> tuple[str, ...]:
-    """Write Evidently's page on a batch against rows that the champion learned from; returns the columns left out.
+def write_drift_page(reference: pl.DataFrame, current: pl.DataFrame, columns: Sequence[str], path: Path, seed: int) -> None:
+    """Write Evidently's page on some columns of a batch against rows that the champion learned from.
 
     A column without readings on one side is left out: Evidently refuses it.
     """
@@ -22,14 +19,11 @@ def write_drift_page(
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    columns = [*schema.features, schema.target]
-    empty = tuple(c for c in columns if reference[c].null_count() == reference.height or current[c].null_count() == current.height)
-    shown = [c for c in columns if c not in empty]
+    shown = [c for c in columns if all(frame[c].null_count() < frame.height for frame in (reference, current))]
     frames = [_sample(frame.select(shown), seed).to_pandas() for frame in (current, reference)]
     snapshot = Report([DataDriftPreset(num_method="wasserstein")], include_tests=False).run(*frames)
     path.parent.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(path))
-    return empty
 
 
 def _sample(frame: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -77,7 +77,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         "score": "the loop",
         "score_static": "static first champion",
         "score_retrained": "cumulative retrain",
-        "score_sliding": f"sliding retrain ({summary.get('sliding_rows', 0):,} rows)",
+        "score_sliding": "sliding retrain",
         "score_no_change": "no-change predictor",
     }
     lines = [f"mean {metric}: {names[key]} {figure(summary[key])}" for key in names if summary.get(key) is not None]
