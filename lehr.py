@@ -11,10 +11,12 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from data.ledger import Ledger
 from deployments.settings import Settings
+from monitoring.config import LearningAction
 
 app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 Sources = Annotated[list[Path], Parameter(consume_multiple=True)]
 DEMO = Path("lehr-demo")
@@ -30,7 +32,7 @@ def run(
     html: Path | None = None,
     compare: bool = False,
     batch_rows: int | None = None,
-    action: str | None = None,
+    action: LearningAction | None = None,
     seed: int | None = None,
     home: Path | None = None,
 ) -> dict[str, Any]:
@@ -100,6 +102,7 @@ def init(file: Path, *, output: Path | None = None) -> None:
         Where to write; default: the data file's name with .yaml, in the working directory.
     """
     from data.guess import guess_pipeline
+
     from deployments.pipeline import PipelineConfig
 
     guess = guess_pipeline(file)
@@ -131,25 +134,25 @@ def demo() -> None:
 @app.command
 def status(pipeline: Path, *, home: Path | None = None) -> None:
     """Say what is in production and which batches have come."""
-    with _line(pipeline, home) as line:
-        champion = line.ledger.champion(line.config.name)
-        batches = line.ledger.batches(line.config.name)
-        console.print(f"pipeline  {line.config.name}")
-        console.print(f"champion  {f'version {champion.version}, {champion.reason}' if champion else 'none yet'}")
-        for state in ("accepted", "quarantined"):
-            console.print(f"{state:<11} {sum(b.status == state for b in batches)} batches")
+    name, ledger = _ledger(pipeline, home)
+    champion = ledger.champion(name)
+    finished = ledger.outcomes(name, "finish")
+    console.print(f"pipeline     {name}")
+    console.print(f"champion     {f'version {champion.version}: {champion.reason}' if champion else 'none yet'}")
+    for state in ("accepted", "quarantined"):
+        console.print(f"{state:<12} {sum(record['status'] == state for record in finished.values())} batches")
+    console.print(f"unfinished   {len(ledger.batches(name)) - len(finished)} batches")
 
 
 @app.command
 def history(pipeline: Path, *, home: Path | None = None) -> None:
     """Say what was in production when, and why."""
-    with _line(pipeline, home) as line:
-        table = Table("no.", "from (UTC)", "version", "before", "why")
-        for promotion in line.ledger.history(line.config.name):
-            since = promotion.at.strftime("%Y-%m-%d %H:%M:%S")
-            previous = str(promotion.previous or "–")
-            table.add_row(str(promotion.sequence), since, str(promotion.version), previous, promotion.reason)
-        console.print(table if table.row_count else "nothing was ever in production")
+    name, ledger = _ledger(pipeline, home)
+    table = Table("no.", "from (UTC)", "version", "before", "why")
+    for promotion in ledger.history(name):
+        since, previous = f"{promotion.at:%Y-%m-%d %H:%M:%S}", str(promotion.previous or "–")
+        table.add_row(str(promotion.sequence), since, str(promotion.version), previous, promotion.reason)
+    console.print(table if table.row_count else "nothing was ever in production")
 
 
 @app.command
@@ -168,16 +171,18 @@ def rollback(pipeline: Path, *, reason: str, to: int | None = None, home: Path |
         Where lehr keeps its state.
     """
     from deployments.promotion import roll_back
+    from deployments.registry import Registry
 
-    with _line(pipeline, home) as line:
-        promotion = roll_back(line.ledger, line.registry, line.config.name, reason, to)
-        console.print(f"version {promotion.version} is in production again (was {promotion.previous})")
+    name, ledger = _ledger(pipeline, home)
+    promotion = roll_back(ledger, Registry(_settings(home).tracking_uri, name), name, reason, to)
+    console.print(f"version {promotion.version} is in production again (was {promotion.previous})")
 
 
-def _line(pipeline: Path, home: Path | None) -> Any:
-    from deployments.line import open_line
+def _ledger(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:
+    from deployments.line import open_ledger
+    from deployments.pipeline import PipelineConfig
 
-    return open_line(pipeline, _settings(home))
+    return PipelineConfig.load(pipeline).name, open_ledger(_settings(home))
 
 
 def _settings(home: Path | None) -> Settings:

@@ -42,7 +42,9 @@ Quantiles = NDArray[np.float64]
 def fingerprint_of(frame: pl.DataFrame, schema: Schema) -> dict[str, list[float]]:
     """Quantiles at `LEVELS` of each feature that has enough readings."""
     found = {feature: _quantiles(frame[feature]) for feature in schema.features}
-    return {feature: [float(f"{q:.7g}") for q in quantiles] for feature, quantiles in found.items() if quantiles is not None}
+    return {
+        feature: [float(f"{q:.7g}") for q in quantiles] for feature, quantiles in found.items() if quantiles is not None
+    }
 
 
 def explain_columns(fingerprint: Mapping[str, Any], frame: pl.DataFrame) -> str | None:
@@ -92,4 +94,3 @@ def _conversion(expected: Quantiles, found: Quantiles) -> str | None:
     fits = {unit: _misfit(expected, (found - offset) / factor) for unit, (factor, offset) in CONVERSIONS.items()}
     best = min(fits, key=lambda unit: fits[unit])
     return best if fits[best] < NEAR and expected[-2] > expected[1] else None
-

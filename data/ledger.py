@@ -100,7 +100,7 @@ class Ledger:
         query = select(BatchRow.number, StepRow.result).join(StepRow, same).where(BatchRow.pipeline == pipeline)
         with Session(self._engine) as session:
             rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
-            return {number: result for number, result in rows}
+            return {row[0]: row[1] for row in rows}
 
     def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
         """Write a step's result once; raises ValueError where it was written before."""

@@ -1,7 +1,7 @@
 """The ledger's tables."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, DateTime, MetaData, String, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
@@ -32,8 +32,10 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Table(DeclarativeBase):
+    """What all tables share."""
+
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcTime(), dict[str, Any]: JSON, Any: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime(), dict[str, Any]: JSON, Any: JSON}
 
 
 class PipelineRow(Table):

@@ -50,7 +50,9 @@ def validate(
     if columns is not None:
         return ValidationReport((), {}, columns)
     findings, reasons = _run_suite(_with_row_counts(frame, schema), suite)
-    return ValidationReport(findings, reasons, _refusal(findings, reasons, frame.height, max_quarantined_share, window_length))
+    return ValidationReport(
+        findings, reasons, _refusal(findings, reasons, frame.height, max_quarantined_share, window_length)
+    )
 
 
 def _refusal(
@@ -98,10 +100,11 @@ def _great_expectations_batch(frame: pl.DataFrame) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Great Expectations' own imports
         import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
 
         logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
         asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
         definition = asset.add_batch_definition_whole_dataframe("whole")
         return definition.get_batch({"dataframe": frame.to_pandas()})
@@ -115,7 +118,9 @@ def _results(batch: Any, expectations: Sequence[Mapping[str, Any]], detail: str)
 
     numbered = [{**e, "meta": {**(e.get("meta") or {}), "lehr_order": i}} for i, e in enumerate(expectations)]
     try:
-        suite = ExpectationSuite(name="batch", expectations=[{k: v for k, v in e.items() if k != "id"} for e in numbered])
+        suite = ExpectationSuite(
+            name="batch", expectations=[{k: v for k, v in e.items() if k != "id"} for e in numbered]
+        )
     except Exception as error:
         raise ValueError(f"the validation suite cannot be used: {error}") from error
     with warnings.catch_warnings():

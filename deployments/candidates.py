@@ -13,9 +13,7 @@ from learning.plan import LearningPlan
 from learning.trainer import Progress
 
 
-def make_candidate(
-    line: Line, batch: Batch, rung: Rung, progress: Progress | None
-) -> tuple[Candidate, Classes] | None:
+def make_candidate(line: Line, batch: Batch, rung: Rung, progress: Progress | None) -> tuple[Candidate, Classes] | None:
     """The candidate that a rung makes of all batches up to this one, and its classes.
 
     None where the rung has nothing to work with: no labelled rows, fewer than two classes, nothing to blend.

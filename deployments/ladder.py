@@ -19,7 +19,7 @@ def next_rung(action: Action, tried: tuple[Rung, ...], champion_holds: bool) -> 
         return None
     if action == "bootstrap":
         return None if tried else "bootstrap"
-    left = [rung for rung in _LADDER[_LADDER.index(action) :] if rung not in tried]
+    left: list[Rung] = [rung for rung in _LADDER[_LADDER.index(action) :] if rung not in tried]
     if not left or (left[0] == "retrain" and tried and champion_holds):
         return None
     return left[0]

@@ -1,6 +1,6 @@
 """One pipeline at work: its configuration, and where its state lives."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -68,7 +68,7 @@ def open_ledger(settings: Settings) -> Ledger:
 @contextmanager
 def open_line(
     pipeline: Path, settings: Settings, arrivals: Iterable[Arrival], seed: int | None = None
-) -> Iterator[Line]:
+) -> Generator[Line]:
     """Open a pipeline for one process at a time.
 
     arrivals: what waits; the first time, the feature patterns are resolved against the columns found there.
@@ -90,7 +90,7 @@ def open_line(
 
 
 @contextmanager
-def _alone(path: Path, name: str) -> Iterator[None]:
+def _alone(path: Path, name: str) -> Generator[None]:
     try:
         with FileLock(path, timeout=0):
             yield

@@ -30,9 +30,7 @@ class VersionFiles:
     memory: pl.DataFrame
 
 
-def save_version(
-    folder: Path, onnx: bytes, card: Mapping[str, Any], reference: bytes, memory: pl.DataFrame
-) -> str:
+def save_version(folder: Path, onnx: bytes, card: Mapping[str, Any], reference: bytes, memory: pl.DataFrame) -> str:
     """Write a version's folder and return its SHA-256: that of its card, which holds those of the other files.
 
     A folder left by a run that died is replaced; a reader never sees a part.
@@ -53,7 +51,7 @@ def save_version(
 
 
 def load_version(folder: Path, sha256: str) -> VersionFiles:
-    """Read a version's folder; raises ValueError, naming the file, where one is missing or is not what was registered."""
+    """Read a version's folder; raises ValueError, naming the file, where one is missing or was changed."""
     contents = {name: _read(folder / name) for name in FILES}
     _expect(folder / "card.json", contents["card.json"], sha256)
     card: dict[str, Any] = json.loads(contents["card.json"])

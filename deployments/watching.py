@@ -12,7 +12,6 @@ from monitoring.drift import DriftReport, check_drift
 from monitoring.performance import score, score_all
 from monitoring.reports import write_drift_page
 
-
 PAGE_FEATURES = 20
 """Evidently's page shows so many features: those that drifted most."""
 

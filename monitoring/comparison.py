@@ -71,7 +71,7 @@ def _resampled(
 
 
 def _blocks(batches_B: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """The number of each row's block: at most ten contiguous blocks a batch, none smaller than five rows if possible."""
+    """The number of each row's block: at most ten contiguous blocks a batch, of five rows or more if possible."""
     _, inverse_B, rows = np.unique(batches_B, return_inverse=True, return_counts=True)
     blocks = np.clip(rows // SMALLEST_BLOCK, 1, BLOCKS_PER_BATCH)
     order_B = np.argsort(inverse_B, kind="stable")

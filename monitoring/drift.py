@@ -67,7 +67,9 @@ def check_drift(
     """
     values = {name: values_of(frame[name]) for name in schema.features}
     target = reference.channels[TARGET]
-    values[TARGET] = class_numbers(frame[schema.target], target.labels) if target.labels else values_of(frame[schema.target])
+    values[TARGET] = (
+        class_numbers(frame[schema.target], target.labels) if target.labels else values_of(frame[schema.target])
+    )
     values[PREDICTIONS] = _predicted(predictions)
     false_alarm = config.false_alarms_per_year / (BATCHES_PER_YEAR * len(values))
     distances = {name: _measure(reference.channels[name], v, false_alarm) for name, v in values.items()}

@@ -71,7 +71,9 @@ def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
 def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:
     triggers = trigger.any or trigger.all or []
     answers = [_answer(t, situation) for t in triggers]
-    fired = [(t.action, text) for t, (fires, text) in zip(triggers, answers, strict=True) if fires]
+    fired: list[tuple[LearningAction, str]] = [
+        (t.action, text) for t, (fires, text) in zip(triggers, answers, strict=True) if fires
+    ]
     if not fired or (trigger.all is not None and len(fired) < len(triggers)):
         return Decision("none", "; ".join(text for fires, text in answers if not fires))
     return Decision(_strongest([action for action, _ in fired]), "; ".join(text for _, text in fired))

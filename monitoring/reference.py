@@ -92,7 +92,9 @@ def make_reference(rows: pl.DataFrame, schema: Schema, predictions: Predictions,
     order_N = np.arange(rows.height) if seed is None else np.random.default_rng(seed).permutation(rows.height)
     channels = {name: numeric_channel(values_of(rows[name])[order_N]) for name in schema.features}
     channels[TARGET] = _target_channel(rows[schema.target], order_N)
-    guesses_B = predictions[np.random.default_rng(seed).permutation(len(predictions))] if seed is not None else predictions
+    guesses_B = (
+        predictions[np.random.default_rng(seed).permutation(len(predictions))] if seed is not None else predictions
+    )
     channels[PREDICTIONS] = prediction_channel(guesses_B)
     return Reference(channels)
 

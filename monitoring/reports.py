@@ -9,7 +9,9 @@ import polars as pl
 MOST_ROWS = 10_000
 
 
-def write_drift_page(reference: pl.DataFrame, current: pl.DataFrame, columns: Sequence[str], path: Path, seed: int) -> None:
+def write_drift_page(
+    reference: pl.DataFrame, current: pl.DataFrame, columns: Sequence[str], path: Path, seed: int
+) -> None:
     """Write Evidently's page on some columns of a batch against rows that the champion learned from.
 
     A column without readings on one side is left out: Evidently refuses it.
@@ -20,8 +22,8 @@ def write_drift_page(reference: pl.DataFrame, current: pl.DataFrame, columns: Se
     from evidently.presets import DataDriftPreset
 
     shown = [c for c in columns if all(frame[c].null_count() < frame.height for frame in (reference, current))]
-    frames = [_sample(frame.select(shown), seed).to_pandas() for frame in (current, reference)]
-    snapshot = Report([DataDriftPreset(num_method="wasserstein")], include_tests=False).run(*frames)
+    now, before = (_sample(frame.select(shown), seed).to_pandas() for frame in (current, reference))
+    snapshot = Report([DataDriftPreset(num_method="wasserstein")], include_tests=False).run(now, before)
     path.parent.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(path))
 

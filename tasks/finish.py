@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from data.landing import clear_landing
 from deployments.drafts import clear_drafts
 from deployments.line import Line
 from deployments.outcomes import Batch
 from deployments.report import batch_record
-from data.landing import clear_landing
 from tasks.step import step
 
 

@@ -17,9 +17,7 @@ Result = TypeVar("Result")
 
 def step(
     name: str, result: type[Result] | Any
-) -> Callable[
-    [Callable[Concatenate[Line, Batch, Inputs], Result]], Callable[Concatenate[Line, Batch, Inputs], Result]
-]:
+) -> Callable[[Callable[Concatenate[Line, Batch, Inputs], Result]], Callable[Concatenate[Line, Batch, Inputs], Result]]:
     """Make a function of (line, batch, …) a journalled task.
 
     A run that died goes on after its last written step: where the journal holds the step's result, the function is

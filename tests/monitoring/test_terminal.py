@@ -45,9 +45,19 @@ def test_a_batch_is_one_line(record: dict[str, Any], said: str) -> None:
 
 
 def test_the_table_holds_every_batch_and_the_summary() -> None:
-    summary = {"score": 0.8, "cost": {"samples": 10, "seconds": 1.0}, "cost_retrained": {"samples": 100, "seconds": 2.0}}
+    summary = {
+        "score": 0.8,
+        "cost": {"samples": 10, "seconds": 1.0},
+        "cost_retrained": {"samples": 100, "seconds": 2.0},
+    }
     batches = [ACCEPTED, QUARANTINED, DUPLICATE]
-    report = {"pipeline": "line", "task": "classification", "metric": "accuracy", "batches": batches, "summary": summary}
+    report = {
+        "pipeline": "line",
+        "task": "classification",
+        "metric": "accuracy",
+        "batches": batches,
+        "summary": summary,
+    }
     console = Console(width=160, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as captured:
         console.print(report_table(report))
