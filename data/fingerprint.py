@@ -39,7 +39,7 @@ CONVERSIONS: Mapping[str, tuple[float, float]] = {
 Quantiles = NDArray[np.float64]
 
 
-def fingerprint_of(frame: pl.DataFrame, schema: Schema) -> dict[str, list[float]]:
+def take_fingerprint(frame: pl.DataFrame, schema: Schema) -> dict[str, list[float]]:
     """Quantiles at `LEVELS` of each feature that has enough readings."""
     found = {feature: _quantiles(frame[feature]) for feature in schema.features}
     return {
@@ -47,7 +47,7 @@ def fingerprint_of(frame: pl.DataFrame, schema: Schema) -> dict[str, list[float]
     }
 
 
-def explain_columns(fingerprint: Mapping[str, Any], frame: pl.DataFrame) -> str | None:
+def find_mismatch(frame: pl.DataFrame, fingerprint: Mapping[str, Any]) -> str | None:
     """Why the batch's columns cannot be what their names say; None where nothing speaks against them.
 
     A column speaks against itself only if its quantiles lie far from its fingerprint, in units of the fingerprint's

@@ -83,7 +83,9 @@ def _is_running_number(column: pl.Series) -> bool:
 def _target(frame: pl.DataFrame, columns: list[str]) -> tuple[str, list[str]]:
     """The likeliest target, and the other candidates: by name, then few classes, then the last column."""
     named = [c for c in columns if re.split(r"[^a-z0-9]+", c.lower())[-1] in TARGET_WORDS]
-    texts = [c for c in columns if frame[c].dtype in (pl.String, pl.Boolean) and 2 <= frame[c].n_unique() <= MOST_CLASSES]
+    texts = [
+        c for c in columns if frame[c].dtype in (pl.String, pl.Boolean) and 2 <= frame[c].n_unique() <= MOST_CLASSES
+    ]
     last = [c for c in columns[-1:] if frame[c].dtype.is_numeric() or c in texts]
     found = list(dict.fromkeys([*named, *texts, *last]))
     if not found:
