@@ -131,6 +131,12 @@ class Ledger:
         with Session(self._engine) as session:
             return (session.scalar(select(func.max(VersionRow.version)).filter_by(pipeline=pipeline)) or 0) + 1
 
+    def latest_version(self, pipeline: str, since: datetime) -> int | None:
+        """The newest version registered after a moment; None where there is none."""
+        query = select(func.max(VersionRow.version)).filter_by(pipeline=pipeline).where(VersionRow.created_at > since)
+        with Session(self._engine) as session:
+            return session.scalar(query)
+
     def version_hash(self, pipeline: str, version: int) -> str:
         """The SHA-256 that a version was registered with; raises ValueError for one that was not."""
         with Session(self._engine) as session:

@@ -2,7 +2,7 @@
 
 from data.samples import Samples
 from data.windows import classes_of, make_samples
-from deployments.champions import Version, champion_of
+from deployments.champions import Version, lineage_of
 from deployments.drafts import Classes
 from deployments.ladder import Rung
 from deployments.line import Line
@@ -18,34 +18,34 @@ def make_candidate(line: Line, batch: Batch, rung: Rung, progress: Progress | No
 
     None where the rung has nothing to work with: no labelled rows, fewer than two classes, nothing to blend.
     """
-    champion = champion_of(line)
-    if champion is None or rung == "retrain":
-        return _from_history(line, batch, champion, progress)
-    plan = plan_of(line, champion.classes)
+    lineage = lineage_of(line)
+    if lineage is None or rung == "retrain":
+        return _from_history(line, batch, lineage, progress)
+    plan = plan_of(line, lineage.classes)
     everything = rung != "patch" and learns_from_history(line.config.update)
-    since = 1 if everything else champion.candidate.trained_through + 1
-    new = training_samples(line, range(since, batch.number + 1), champion.classes)
+    since = 1 if everything else lineage.candidate.trained_through + 1
+    new = training_samples(line, range(since, batch.number + 1), lineage.classes)
     if len(new) == 0:
         return None
     if rung == "patch":
-        blended = patch(plan, champion.candidate, new)
-        return None if blended is None else (blended, champion.classes)
-    return update(plan, champion.candidate, new, progress), champion.classes
+        blended = patch(plan, lineage.candidate, new)
+        return None if blended is None else (blended, lineage.classes)
+    return update(plan, lineage.candidate, new, progress), lineage.classes
 
 
 def _from_history(
-    line: Line, batch: Batch, champion: Version | None, progress: Progress | None
+    line: Line, batch: Batch, lineage: Version | None, progress: Progress | None
 ) -> tuple[Candidate, Classes] | None:
-    """A first candidate, or a retrain of the champion; its classes are all that the training rows hold."""
+    """A first candidate, or a retrain of the lineage; its classes are all that the training rows hold."""
     frame = line.store.read(batches=range(1, batch.number + 1), split="train")
     classes = classes_of(frame, line.schema)
     history = make_samples(frame, line.schema, line.window_length, classes)
     if len(history) == 0 or (classes is not None and len(classes) < 2):
         return None
     plan = plan_of(line, classes)
-    if champion is None:
+    if lineage is None:
         return bootstrap(plan, history, progress), classes
-    return retrain(plan, champion.candidate, history, progress), classes
+    return retrain(plan, lineage.candidate, history, progress), classes
 
 
 def plan_of(line: Line, classes: Classes) -> LearningPlan:

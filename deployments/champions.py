@@ -37,6 +37,18 @@ def champion_of(line: Line) -> Version | None:
     return None if promotion is None else version_of(line, promotion.version)
 
 
+def lineage_of(line: Line) -> Version | None:
+    """The version that learning goes on from: the newest since the last promotion, refused or not, else the champion.
+
+    A refused candidate has seen its batch and knows how far each half-life is to be trusted since; starting over from
+    the champion would lose both. A rollback ends the lineage it takes back.
+    """
+    promotion = line.ledger.champion(line.name)
+    if promotion is None:
+        return None
+    return version_of(line, line.ledger.latest_version(line.name, promotion.at) or promotion.version)
+
+
 def first_champion_of(line: Line) -> Version | None:
     """The version that was in production first; None before it."""
     history = line.ledger.history(line.name)
@@ -48,7 +60,7 @@ def version_of(line: Line, number: int) -> Version:
     return _open(line.version_folder(number), number, line.ledger.version_hash(line.name, number))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=6)
 def _open(folder: Path, number: int, sha256: str) -> Version:
     files = load_version(folder, sha256)
     config, tensors = load_state(files.onnx)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from deployments.champions import champion_of
+from deployments.champions import lineage_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from monitoring.config import LearningAction
@@ -11,12 +11,12 @@ from monitoring.policies import Situation
 
 def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Situation:
     """The situation after the batch was watched."""
-    champion = champion_of(line)
+    lineage = lineage_of(line)
     stored = line.ledger.outcomes(line.name, "validate")
     decisions = line.ledger.outcomes(line.name, "decide")
     learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
-    through = champion.candidate.trained_through if champion else 0
+    through = lineage.candidate.trained_through if lineage else 0
     metric = line.config.metric
     return Situation(
         champion=watched.champion,

@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from data.windows import make_samples
+from deployments.champions import lineage_of
 from deployments.drafts import Classes
 from deployments.export import check_parity, export
 from deployments.ladder import Rung
@@ -26,11 +27,11 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     served = candidate.served()
     features, length = len(line.schema.features), line.window_length
     onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())
-    number, parent = line.ledger.next_version(line.name), line.ledger.champion(line.name)
+    number, parent = line.ledger.next_version(line.name), lineage_of(line)
     card = _card(line, batch, rung, candidate, classes)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
     digest = save_version(line.version_folder(number), onnx, card, reference.save(), candidate.memory.to_frame())
-    line.ledger.register_version(line.name, number, digest, parent.version if parent else None, batch.number, rung)
+    line.ledger.register_version(line.name, number, digest, parent.number if parent else None, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
 
 

@@ -15,6 +15,11 @@ from deployments.pipeline import GateConfig
 from monitoring.comparison import Floats, gain_bound, weighted_score
 from monitoring.performance import LOWER_IS_BETTER, Metric, Predictions, gain, score
 
+MARGIN_POINTS, MARGIN_SHARE = 0.05, 0.1
+"""What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
+
+SHARES = ("rmse", "mae")
+
 ENOUGH_ROWS = 100
 """A score on fewer rows is pooled with those of the latest earlier batches."""
 
@@ -118,11 +123,11 @@ def _threshold(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
 
 
 def _threshold_rows(evidence: Judged) -> NDArray[np.bool_]:
-    """The new rows, with those of the latest earlier batches where they are few."""
-    chosen_B = evidence.new_B
-    if not chosen_B.any():
+    """The newest batch's rows, with those of the latest before it where they are few."""
+    if not evidence.new_B.any():
         raise ValueError("no row of the new data was held out")
-    for batch in np.unique(evidence.batches_B[~chosen_B])[::-1]:
+    chosen_B = np.zeros(len(evidence.batches_B), np.bool_)
+    for batch in np.unique(evidence.batches_B)[::-1]:
         if chosen_B.sum() >= ENOUGH_ROWS:
             break
         chosen_B = chosen_B | (evidence.batches_B == batch)
@@ -150,6 +155,9 @@ def _not_worse(metric: Metric, evidence: Judged) -> Check:
 
 
 def _regression(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    margin = config.max_regression
+    if margin is None:
+        margin = MARGIN_SHARE if metric in SHARES else MARGIN_POINTS
     value = gain_bound(
         metric,
         _given(evidence.candidate, "candidate"),
@@ -162,7 +170,7 @@ def _regression(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
         seed=evidence.seed,
     )
     text = f"gain in {metric} over the champion that is exceeded with {config.confidence:.0%} confidence; at least"
-    return _check("regression", value, -config.max_regression, value >= -config.max_regression, text)
+    return _check("regression", value, -margin, value >= -margin, text)
 
 
 def _forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:

@@ -28,12 +28,11 @@ def _evidence(
     line: Line, batch: Batch, samples: Samples, candidate: Version, champion: Version | None, parity_error: float
 ) -> gate.Judged:
     batches_B = samples.batches_B.numpy()
-    weights = champion.candidate.evidence.weights() if champion else [1.0]
     trained = training_samples(line, range(1, batch.number + 1), candidate.classes)
     return gate.Judged(
         targets_B=samples.targets_B.numpy(),
         batches_B=batches_B,
-        relevance_B=relevance(batch.number - batches_B, weights),
+        relevance_B=relevance(batch.number - batches_B, candidate.candidate.evidence.weights()),
         candidate=_predict(candidate, samples),
         champion=None if champion is None else _in_classes_of(candidate, champion, _predict(champion, samples)),
         champion_through=None if champion is None else champion.candidate.trained_through,

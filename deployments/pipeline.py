@@ -27,11 +27,13 @@ class GateConfig(Config):
         default=None,
         description="the worst score on held-out rows that may go live; null: better than the trivial predictor",
     )
-    max_regression: float = Field(default=0.05, ge=0, description="a loss against the champion that must be ruled out")
+    max_regression: float | None = Field(
+        default=None, ge=0, description="a loss against the champion that must be ruled out; null: 0.05, for shares 0.1"
+    )
     max_forgetting: float = Field(default=0.02, ge=0, description="loss allowed on earlier batches' hold-outs")
     max_latency_ms: float = Field(default=5.0, gt=0, description="median for one sample through the exported file")
     max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
     resamples: int = Field(default=1000, ge=100)
 
 

@@ -36,7 +36,7 @@ class Situation:
     """What a policy may know after a batch was watched.
 
     score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch.
-    rows_since: rows that came since the champion last learned, this batch included.
+    rows_since: rows that came since the line last learned, this batch included.
     batches_since: batches since the last decision to learn, this one included; None before any.
     """
 
@@ -91,7 +91,7 @@ def _answer(trigger: Trigger, situation: Situation) -> tuple[bool, str]:
         case PerformanceTrigger():
             return _performance(trigger, situation)
         case RowsTrigger():
-            counted = f"{situation.rows_since:,} rows since the champion learned"
+            counted = f"{situation.rows_since:,} rows since it last learned"
             fires = situation.rows_since >= trigger.count
             return fires, counted if fires else f"{counted}, fewer than {trigger.count:,}"
         case ScheduleTrigger():
