@@ -14,9 +14,10 @@ from rich.table import Table
 from data.ledger import Ledger
 from deployments.settings import Settings
 from monitoring.config import LearningAction
+from monitoring.terminal import open_console, report_table
 
 app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+console = open_console()
 
 Sources = Annotated[list[Path], Parameter(consume_multiple=True)]
 DEMO = Path("lehr-demo")
@@ -77,8 +78,6 @@ def run(
 
 
 def _write_report(result: dict[str, Any], report: Path | None, html: Path | None) -> None:
-    from monitoring.terminal import report_table
-
     console.print(report_table(result))
     if report is not None:
         report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")

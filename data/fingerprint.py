@@ -57,13 +57,13 @@ def find_mismatch(frame: pl.DataFrame, fingerprint: Mapping[str, Any]) -> str | 
     found = {name: _quantiles(frame[name]) for name in known}
     strange = {n: q for n, q in found.items() if q is not None and _misfit(known[n], q) > FAR}
     units = {name: unit for name, q in strange.items() if (unit := _conversion(known[name], q)) is not None}
+    swapped = _changed_places(known, {n: q for n, q in found.items() if q is not None})
+    if len(swapped) >= max(LEAST_SWAPPED, LEAST_SWAPPED_SHARE * len(known), len(units) + 1):
+        said = "; ".join(f"{name} holds what {other} used to" for name, other in swapped.items())
+        return f"the columns are shifted or swapped: {said}"
     if units:
         said = "; ".join(f"{name} looks like {unit}" for name, unit in units.items())
         return f"another unit of measurement: {said}"
-    swapped = _changed_places(known, {n: q for n, q in found.items() if q is not None})
-    if len(swapped) >= max(LEAST_SWAPPED, LEAST_SWAPPED_SHARE * len(known)):
-        said = "; ".join(f"{name} holds what {other} used to" for name, other in swapped.items())
-        return f"the columns are shifted or swapped: {said}"
     return None
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
-from rich.console import Console
 
 from data.sources import Arrival, iter_arrivals
 from deployments.ladder import Rung, next_rung
@@ -14,7 +13,7 @@ from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import LearningAction
 from monitoring.policies import Decision
-from monitoring.terminal import batch_line
+from monitoring.terminal import batch_line, open_console
 from tasks.compare import compare_batch, retrain_compared_with
 from tasks.decide import decide_on_batch
 from tasks.export import export_candidate
@@ -61,7 +60,7 @@ def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | No
     batch, finished = ingest_arrival(line, arrival)
     record = finished or _learn_from_batch(line, batch, action, compare)
     text = batch_line(record, line.config.metric)
-    Console(highlight=False).print(text)
+    open_console().print(text)
     get_run_logger().info(text.plain)
     return record
 

@@ -1,13 +1,19 @@
 """The report of a run as lines and a table for a terminal."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 STATUS_STYLE = {"accepted": "green", "quarantined": "red", "duplicate": "dim"}
+
+
+def open_console() -> Console:
+    """A console on the terminal; 140 columns where the output goes to a file or a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def batch_line(record: Mapping[str, Any], metric: str) -> Text:

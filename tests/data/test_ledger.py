@@ -1,0 +1,113 @@
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from data.ledger import Ledger, PromotionConflictError
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ID = "ab" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.moment = START
+
+    def __call__(self) -> datetime:
+        self.moment += timedelta(minutes=1)
+        return self.moment
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(url(tmp_path), Clock())
+    yield opened
+    opened.close()
+
+
+def test_a_batch_keeps_the_number_it_got_first(ledger: Ledger) -> None:
+    assert [ledger.open_batch("line", str(i), "f").number for i in (5, 3, 5, 4)] == [1, 2, 1, 3]
+    assert ledger.open_batch("other", "5", "f").number == 1
+    assert [entry.batch_id for entry in ledger.batches("line")] == ["5", "3", "4"]
+
+
+def test_a_step_is_written_once(ledger: Ledger) -> None:
+    ledger.open_batch("line", ID, "f")
+    ledger.record_step("line", ID, "validate", {"rows": 3})
+    ledger.record_step("line", ID, "learn", None)
+    with pytest.raises(ValueError, match="step validate of batch abababababab was written before"):
+        ledger.record_step("line", ID, "validate", {"rows": 4})
+    assert ledger.journal("line", ID) == {"validate": {"rows": 3}, "learn": None}
+    assert ledger.outcomes("line", "validate") == {1: {"rows": 3}}
+
+
+def test_promotion_is_a_compare_and_swap(ledger: Ledger) -> None:
+    ledger.promote("line", 1, None, {"passed": True}, "first")
+    with pytest.raises(PromotionConflictError, match="version 2 was to replace nothing, but version 1 is in production"):
+        ledger.promote("line", 2, None, {}, "late")
+    ledger.promote("line", 2, 1, {}, "second")
+    assert [(p.sequence, p.version, p.previous) for p in ledger.history("line")] == [(1, 1, None), (2, 2, 1)]
+
+
+def test_what_was_in_production_when(ledger: Ledger) -> None:
+    first = ledger.promote("line", 1, None, {}, "first")
+    second = ledger.promote("line", 2, 1, {}, "second")
+    assert ledger.champion("line", at=START) is None
+    assert ledger.champion("line", at=first.at) == first
+    assert ledger.champion("line", at=second.at - timedelta(seconds=1)) == first
+    assert ledger.champion("line") == second
+
+
+def test_a_refused_swap_writes_no_step(ledger: Ledger) -> None:
+    ledger.promote("line", 1, None, {}, "first")
+    with pytest.raises(PromotionConflictError):
+        ledger.promote("line", 2, None, {}, "late", (ID, "promote", {}))
+    assert ledger.journal("line", ID) == {}
+    ledger.promote("line", 2, 1, {}, "second", (ID, "promote", {"version": 2}))
+    assert ledger.journal("line", ID) == {"promote": {"version": 2}}
+
+
+def test_the_newest_version_since_a_moment(ledger: Ledger) -> None:
+    ledger.register_version("line", 1, "0" * 64, None, 1, "bootstrap")
+    promotion = ledger.promote("line", 1, None, {}, "first")
+    assert ledger.latest_version("line", promotion.at) is None
+    ledger.register_version("line", 2, "1" * 64, 1, 2, "update")
+    assert ledger.latest_version("line", promotion.at) == 2
+    assert ledger.next_version("line") == 3
+    assert ledger.version_hash("line", 2) == "1" * 64
+    with pytest.raises(ValueError, match="line has no version 9"):
+        ledger.version_hash("line", 9)
+
+
+def test_declared_columns_are_kept(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger.schema("line") is None
+    ledger.declare_schema("line", {"columns": ["a"]})
+    ledger.declare_schema("line", {"columns": ["b"]})
+    again = Ledger(url(tmp_path), Clock())
+    assert again.schema("line") == {"columns": ["b"]}
+    again.close()
+
+
+def _open_and_promote(folder: str, version: int) -> bool:
+    ledger = Ledger(url(Path(folder)), lambda: datetime.now(UTC))
+    try:
+        ledger.promote("line", version, None, {}, "first")
+    except PromotionConflictError:
+        return False
+    finally:
+        ledger.close()
+    return True
+
+
+def test_of_processes_that_promote_at_once_one_wins(tmp_path: Path) -> None:
+    """They also all make the tables at once."""
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        won = list(pool.map(_open_and_promote, [str(tmp_path)] * 4, range(1, 5)))
+    assert sum(won) == 1

@@ -1,0 +1,70 @@
+import math
+
+import polars as pl
+import torch
+
+from data.schema import Schema
+from data.windows import classes_of, make_samples
+
+SCHEMA = Schema(("a", "b"), "y", None, "unit", "classification", ())
+
+
+def frame(rows: list[tuple[int, int, str, str, str | None]]) -> pl.DataFrame:
+    """Rows of (batch, row, split, unit, label); feature a is the position, b is missing in odd ones."""
+    batches, numbers, splits, units, labels = zip(*rows, strict=True)
+    return pl.DataFrame(
+        {
+            "a": pl.Series(range(len(rows)), dtype=pl.Float32),
+            "b": pl.Series([None if i % 2 else 1.0 for i in range(len(rows))], dtype=pl.Float32),
+            "y": pl.Series(labels, dtype=pl.String),
+            "unit": units,
+            "lehr_batch": pl.Series(batches, dtype=pl.Int32),
+            "lehr_row": pl.Series(numbers, dtype=pl.Int32),
+            "lehr_split": splits,
+        }
+    )
+
+
+ROWS = frame(
+    [
+        (1, 1, "train", "u", "x"),
+        (1, 2, "train", "u", "z"),
+        (1, 3, "train", "u", None),
+        (1, 4, "holdout", "u", "x"),
+        (1, 5, "holdout", "u", "x"),
+        (1, 7, "holdout", "u", "x"),
+        (1, 8, "holdout", "v", "x"),
+        (2, 9, "holdout", "v", "x"),
+        (2, 10, "holdout", "v", "new"),
+    ]
+)
+
+
+def test_no_window_crosses_a_batch_a_group_a_gap_or_a_split() -> None:
+    samples = make_samples(ROWS, SCHEMA, 2, ["x", "z"])
+    assert samples.starts_B.tolist() == [0, 3]
+    assert samples.inputs()[:, :, 0].tolist() == [[0, 1], [3, 4]]
+    assert samples.targets_B.tolist() == [1, 0]
+
+
+def test_single_rows_keep_all_that_is_labelled() -> None:
+    samples = make_samples(ROWS, SCHEMA, 1, ["x", "z"])
+    assert samples.starts_B.tolist() == [0, 1, 3, 4, 5, 6, 7]
+    assert samples.batches_B.tolist() == [1, 1, 1, 1, 1, 1, 2]
+    assert math.isnan(float(samples.inputs()[1, 1]))
+
+
+def test_an_unknown_label_is_left_out_or_counted_as_wrong() -> None:
+    assert len(make_samples(ROWS, SCHEMA, 1, ["x", "z"])) == 7
+    assert make_samples(ROWS, SCHEMA, 1, ["x", "z"], keep_unknown=True).targets_B.tolist() == [0, 1, 0, 0, 0, 0, 0, -1]
+
+
+def test_values_are_targets_where_they_are_there() -> None:
+    schema = Schema(("a",), "b", None, None, "regression", ())
+    samples = make_samples(ROWS, schema, 1, None)
+    assert samples.targets_B.dtype == torch.float32
+    assert samples.starts_B.tolist() == [0, 2, 4, 6, 8]
+
+
+def test_classes_are_sorted_labels() -> None:
+    assert classes_of(ROWS, SCHEMA) == ["new", "x", "z"]

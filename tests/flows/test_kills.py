@@ -1,0 +1,78 @@
+"""SIGKILL between any two steps: every batch is in the store once, the champion is whole, and nothing differs."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+from data.feature_store import FeatureStore
+from data.ledger import Ledger
+from deployments.export import load_state
+from deployments.line import open_ledger
+from deployments.registry import Registry
+from deployments.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("LEHR_KILLS", "4"))
+STEPS = 34
+
+
+def start(pipeline: Path, source: Path, home: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
+    command = [sys.executable, str(ROOT / "lehr.py"), "run", str(pipeline), "--source", str(source), "--home", str(home)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def written_steps(home: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{home / 'ledger.db'}?mode=ro", uri=True) as connection:
+            return int(connection.execute("select count(*) from steps").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def kill_after(process: subprocess.Popen[bytes], home: Path, steps: int, delay: float) -> None:
+    deadline = time.monotonic() + 60
+    while written_steps(home) < steps and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(delay)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def champion_weights(ledger: Ledger, home: Path) -> dict[str, list[float]]:
+    champion = ledger.champion("line")
+    assert champion is not None
+    onnx = (home / "line" / "versions" / str(champion.version) / "model.onnx").read_bytes()
+    return {name: tensor.flatten().tolist() for name, tensor in load_state(onnx)[1].items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 60 * KILLS)
+def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, tmp_path: Path) -> None:
+    quiet, home = tmp_path / "quiet", tmp_path / "home"
+    assert start(pipeline, source, quiet).wait() == 0
+    generator = random.Random(0)
+    for _ in range(KILLS):
+        done = written_steps(home)
+        kill_after(start(pipeline, source, home), home, done + generator.randint(1, STEPS // KILLS), generator.random() / 5)
+    assert start(pipeline, source, home).wait() == 0
+
+    rows = FeatureStore(home / "line" / "store").read()
+    assert rows.group_by("lehr_batch").len().sort("lehr_batch")["len"].to_list() == [200] * 4
+    ledger, undisturbed = open_ledger(Settings(home=home)), open_ledger(Settings(home=quiet))
+    assert champion_weights(ledger, home) == champion_weights(undisturbed, quiet)
+    said = [(p.sequence, p.version, p.previous, p.reason) for p in ledger.history("line")]
+    assert said == [(p.sequence, p.version, p.previous, p.reason) for p in undisturbed.history("line")]
+    champion = ledger.champion("line")
+    assert champion is not None
+    assert Registry(Settings(home=home).tracking_uri, "line").champion() == champion.version
+    assert not any((home / "line" / "landing").iterdir())
