@@ -101,7 +101,6 @@ def init(file: Path, *, output: Path | None = None) -> None:
         Where to write; default: the data file's name with .yaml, in the working directory.
     """
     from data.guess import guess_pipeline
-
     from deployments.pipeline import PipelineConfig
 
     guess = guess_pipeline(file)

@@ -15,7 +15,8 @@ from deployments.pipeline import GateConfig
 from monitoring.comparison import Floats, gain_bound, weighted_score
 from monitoring.performance import LOWER_IS_BETTER, Metric, Predictions, gain, score
 
-MARGIN_POINTS, MARGIN_SHARE = 0.05, 0.1
+REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
+FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 """What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
 
 SHARES = ("rmse", "mae")
@@ -155,9 +156,7 @@ def _not_worse(metric: Metric, evidence: Judged) -> Check:
 
 
 def _regression(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
-    margin = config.max_regression
-    if margin is None:
-        margin = MARGIN_SHARE if metric in SHARES else MARGIN_POINTS
+    margin = _margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
     value = gain_bound(
         metric,
         _given(evidence.candidate, "candidate"),
@@ -174,14 +173,19 @@ def _regression(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
 
 
 def _forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
-    """The loss on all earlier rows together, times how much they still count on average."""
-    earlier_B = ~evidence.new_B
+    """The loss on the rows of every batch before the newest, times how much they still count on average."""
+    earlier_B = evidence.batches_B < evidence.batches_B.max(initial=0)
     if not earlier_B.any():
-        raise ValueError("no held-out rows are kept from the batches that the champion learned from")
+        raise ValueError("no held-out rows are kept from earlier batches")
     counted = float(evidence.relevance_B[earlier_B].mean())
     value = -counted * _weighted_gain(metric, evidence, earlier_B) if counted > 0 else 0.0
     text = f"loss in {metric} against the champion on {_rows(earlier_B)} of earlier batches, by relevance; at most"
-    return _check("forgetting", value, config.max_forgetting, value <= config.max_forgetting, text)
+    limit = _margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    return _check("forgetting", value, limit, value <= limit, text)
+
+
+def _margin(given: float | None, metric: Metric, points: float, share: float) -> float:
+    return given if given is not None else share if metric in SHARES else points
 
 
 def _weighted_gain(metric: Metric, evidence: Judged, chosen_B: NDArray[np.bool_]) -> float:

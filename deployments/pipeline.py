@@ -30,7 +30,9 @@ class GateConfig(Config):
     max_regression: float | None = Field(
         default=None, ge=0, description="a loss against the champion that must be ruled out; null: 0.05, for shares 0.1"
     )
-    max_forgetting: float = Field(default=0.02, ge=0, description="loss allowed on earlier batches' hold-outs")
+    max_forgetting: float | None = Field(
+        default=None, ge=0, description="loss allowed on earlier batches' hold-outs; null: 0.02, for shares 0.05"
+    )
     max_latency_ms: float = Field(default=5.0, gt=0, description="median for one sample through the exported file")
     max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
     confidence: float = Field(default=0.9, gt=0.5, lt=1)

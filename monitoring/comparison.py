@@ -41,8 +41,8 @@ def gain_bound(
     """The gain of the new predictions over the old that is exceeded with this confidence.
 
     A paired block bootstrap (Künsch 1989): contiguous blocks of each batch are drawn again, so that neighbouring rows,
-    which err together, stay together. Rows are in order of time. Raises ValueError as `score` does, and where there are too few
-    rows for blocks.
+    which err together, stay together. Rows are in order of time. Raises ValueError as `score` does, and where there
+    are too few rows for blocks.
     """
     blocks_B = _blocks(batches_B)
     count = int(blocks_B.max(initial=-1)) + 1

@@ -55,13 +55,14 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
         FeatureStore(tmp_path / "store").read()
 
 
-
-
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Every batch that was said to be stored is, and none is there twice, however often the writer is killed."""
     root = str(Path(__file__).parents[2])
     folder = tmp_path / "store"
-    program = CHILD.format(root=root).replace("from tests_child import batch", f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_feature_store import batch")
+    program = CHILD.format(root=root).replace(
+        "from tests_child import batch",
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_feature_store import batch",
+    )
     said = 0
     for delay in (0.6, 0.05, 0.11, 0.02):
         with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True) as child:

@@ -50,7 +50,9 @@ def test_a_step_is_written_once(ledger: Ledger) -> None:
 
 def test_promotion_is_a_compare_and_swap(ledger: Ledger) -> None:
     ledger.promote("line", 1, None, {"passed": True}, "first")
-    with pytest.raises(PromotionConflictError, match="version 2 was to replace nothing, but version 1 is in production"):
+    with pytest.raises(
+        PromotionConflictError, match="version 2 was to replace nothing, but version 1 is in production"
+    ):
         ledger.promote("line", 2, None, {}, "late")
     ledger.promote("line", 2, 1, {}, "second")
     assert [(p.sequence, p.version, p.previous) for p in ledger.history("line")] == [(1, 1, None), (2, 2, 1)]

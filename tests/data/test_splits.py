@@ -35,9 +35,14 @@ def test_a_batch_too_small_for_a_hold_out_is_all_training() -> None:
 
 
 @given(
-    rows=st.integers(0, 3000), length=st.integers(1, 60), horizon=st.integers(0, 20), order=st.sampled_from(["time", "none"])
+    rows=st.integers(0, 3000),
+    length=st.integers(1, 60),
+    horizon=st.integers(0, 20),
+    order=st.sampled_from(["time", "none"]),
 )
-def test_no_training_window_shares_a_row_with_a_hold_out_window(rows: int, length: int, horizon: int, order: str) -> None:
+def test_no_training_window_shares_a_row_with_a_hold_out_window(
+    rows: int, length: int, horizon: int, order: str
+) -> None:
     split = split_rows(rows, config(window={"length": length}, horizon=horizon, order=order), seed=3)
     held = np.flatnonzero(split == "holdout")
     learned = np.flatnonzero(split == "train")

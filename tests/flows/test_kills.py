@@ -26,7 +26,16 @@ STEPS = 34
 
 def start(pipeline: Path, source: Path, home: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
-    command = [sys.executable, str(ROOT / "lehr.py"), "run", str(pipeline), "--source", str(source), "--home", str(home)]
+    command = [
+        sys.executable,
+        str(ROOT / "lehr.py"),
+        "run",
+        str(pipeline),
+        "--source",
+        str(source),
+        "--home",
+        str(home),
+    ]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
@@ -63,7 +72,9 @@ def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, t
     generator = random.Random(0)
     for _ in range(KILLS):
         done = written_steps(home)
-        kill_after(start(pipeline, source, home), home, done + generator.randint(1, STEPS // KILLS), generator.random() / 5)
+        kill_after(
+            start(pipeline, source, home), home, done + generator.randint(1, STEPS // KILLS), generator.random() / 5
+        )
     assert start(pipeline, source, home).wait() == 0
 
     rows = FeatureStore(home / "line" / "store").read()

@@ -67,7 +67,10 @@ def bad_batches(good: pl.DataFrame) -> dict[str, tuple[bytes, str]]:
         "a-missing-column.csv": (good.drop("o2_pct").write_csv().encode(), "missing column 'o2_pct'"),
         "b-text.csv": (b"\n".join([header, first.replace(b",", b",warm,", 1), *rest]), "row"),
         "c-word.csv": (text.replace(rest[3].split(b",")[2], b"warm"), "warm"),
-        "d-all-nan.csv": (good.with_columns(pl.lit(None).alias(c) for c in good.columns[1:-1]).write_csv().encode(), "not one reading"),
+        "d-all-nan.csv": (
+            good.with_columns(pl.lit(None).alias(c) for c in good.columns[1:-1]).write_csv().encode(),
+            "not one reading",
+        ),
         "e-empty.csv": (b"", "empty"),
         "f-page.csv": (b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "HTML"),
         "g-shifted.csv": (shifted.write_csv().encode(), "shifted or swapped"),
@@ -110,7 +113,8 @@ def test_fewer_rows_than_a_window(source: Path, tmp_path: Path) -> None:
 def test_rows_without_readings_are_quarantined_alone(pipeline: Path, source: Path, tmp_path: Path) -> None:
     frame = pl.read_csv(source / "line-02.csv").with_row_index()
     dead = [c for c in frame.columns if c not in ("index", "time", "defect")]
-    frame = frame.with_columns(pl.when(pl.col("index").is_in([4, 9])).then(None).otherwise(pl.col(c)).alias(c) for c in dead)
+    silent = pl.col("index").is_in([4, 9])
+    frame = frame.with_columns(pl.when(silent).then(None).otherwise(pl.col(c)).alias(c) for c in dead)
     frame.drop("index").write_csv(source / "line-02.csv")
     record = run(pipeline, source, tmp_path / "home")["batches"][1]
     assert (record["status"], record["rows"], record["rows_quarantined"]) == ("accepted", 198, 2)
