@@ -187,7 +187,7 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "name": record.get("name") or record["id"][:12],
         "id": record["id"],
         "status": record["status"],
-        "rows": f"{record['rows']:,}",
+        "rows": f"{record['rows']:,}" if record["rows"] else "",
         "rows_quarantined": f"{record['rows_quarantined']:,}" if record["rows_quarantined"] and decision else "",
         "action": action_of(record),
         "colour": ACTIONS.get(action_of(record), MUTED),
