@@ -1,4 +1,4 @@
-"""A glass line's sensors with planted drift: furnace, forming and the annealing lehr, one row a minute.
+"""A glass line's sensors with planted drift: furnace, forming and the annealing lehr, one row every ten minutes.
 
 Two products alternate. Flint bottles and amber jars run at other set points and, more than that, obey other relations:
 amber glass foams at high oxygen where flint does at low, thick jars crack from heating too fast where bottles crack
@@ -23,6 +23,7 @@ Values = NDArray[np.float64]
 
 DEFECTS = ("ok", "crack", "bubble", "chip")
 START = datetime(2026, 1, 5, 6, 0)
+ROW_MINUTES = 10
 CAMPAIGN_BATCHES = 4
 STUCK_BATCH, STUCK_SENSOR = 7, "mould_1_c"
 UNIT_CHANGE_BATCH = 11
@@ -38,10 +39,10 @@ SENSORS = {
 }  # fmt: skip
 TEMPERATURES = tuple(s for s in SENSORS if s.endswith("_c"))
 
-# What disturbs the line, each an AR(1) process of deviation 1, with its correlation from minute to minute.
+# What disturbs the line, each an AR(1) process of deviation 1, with its correlation from row to row.
 PROCESSES = {
-    "fuel": 0.93, "air": 0.90, "pull": 0.95, "working_end": 0.90, "mould": 0.90, "press": 0.80,
-    "entry": 0.90, "cooling": 0.90, "belt": 0.93, "ambient": 0.99,
+    "fuel": 0.8, "air": 0.7, "pull": 0.9, "working_end": 0.7, "mould": 0.7, "press": 0.5,
+    "entry": 0.7, "cooling": 0.7, "belt": 0.8, "ambient": 0.98,
 }  # fmt: skip
 
 
@@ -80,8 +81,8 @@ class Truth:
 def glass_line(batches: int = 14, rows: int = 600, seed: int = 0) -> Iterator[tuple[str, pl.DataFrame, Truth]]:
     """The line's batches in order of time, each with its file name and the truth about it.
 
-    A frame has `time`, 18 sensors with their units in their names, and `defect`: what inspection found most in that
-    minute. Products change every four batches; one sensor is stuck in batch 7; batch 11 arrives in degrees Fahrenheit.
+    A frame has `time`, 18 sensors with their units in their names, and `defect`: what inspection found most in those
+    minutes. Products change every four batches; one sensor is stuck in batch 7; batch 11 arrives in degrees Fahrenheit.
     A batch does not depend on how many follow it. Raises ValueError for fewer than one batch or row.
     """
     if batches < 1 or rows < 1:
@@ -172,7 +173,7 @@ def _run(product: Product, truth: Truth, disturbances_TP: Values, rng: np.random
 
 
 def _inspect(product: Product, wear: float, heat: Values, x: dict[str, Values], rng: np.random.Generator) -> Values:
-    """The defect number of each minute: the largest excess over a limit, blurred by what no sensor sees."""
+    """The defect number of each row: the largest excess over a limit, blurred by what no sensor sees."""
     stress = product.cooling * x["cooling"] + (1 - product.cooling) * x["entry"]
     # Worn refractory dissolves into the glass, so that the same heat fines it less and less.
     excess = {
@@ -197,7 +198,7 @@ def _deliver(line: dict[str, Values], truth: Truth, rng: np.random.Generator) ->
             read_T = read_T * 1.8 + 32
         missing_T = rng.random(rows) < MISSING_SHARE
         columns[sensor] = pl.Series(np.where(missing_T, np.nan, read_T.round(digits))).fill_nan(None)
-    start = START + timedelta(minutes=(truth.batch - 1) * rows)
-    time = pl.Series([start + timedelta(minutes=m) for m in range(rows)])
+    start = START + timedelta(minutes=ROW_MINUTES * (truth.batch - 1) * rows)
+    time = pl.Series([start + timedelta(minutes=ROW_MINUTES * m) for m in range(rows)])
     defect = pl.Series([DEFECTS[int(d)] for d in line["defect"]])
     return pl.DataFrame({"time": time, **columns, "defect": defect})

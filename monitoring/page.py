@@ -1,9 +1,11 @@
 """The report of a run as one HTML page that needs nothing but a browser."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -12,6 +14,7 @@ from monitoring.plots import (
     ACTIONS,
     LINES,
     MOST_CHANNELS,
+    MUTED,
     Record,
     action_of,
     count_channels,
@@ -24,17 +27,24 @@ from monitoring.plots import (
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUMMARY_KEYS = {"score_before": "score"}
+CLOSE = 0.02
+METRIC_NAMES: Mapping[Metric, str] = {"rmse": "RMSE", "mae": "MAE", "macro_f1": "macro F1"}
 
 
 def write_page(report: Mapping[str, Any], path: Path) -> None:
     """Write the page of a report: headline figures, scores, drift, decisions and cost.
 
-    report: what `lehr run --report` writes.
+    report: what `lehr run --report` writes. Drift pages that it names are linked by their place relative to the page.
     """
     # Only who writes a page pays for plotly, whose script is 4.5 MB.
     from plotly.offline import get_plotlyjs
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+
+    def from_page(target: str) -> str:
+        return quote(os.path.relpath(target, path.parent))
+
+    environment.filters["from_page"] = from_page
     page = environment.get_template("report.html").render(**page_view(report), plotly=get_plotlyjs())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
@@ -47,15 +57,15 @@ def page_view(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pipeline": report["pipeline"],
         "task": report["task"],
-        "metric": report["metric"].replace("_", " "),
+        "metric": scores.name,
         "better": "lower is better" if report["metric"] in LOWER_IS_BETTER else "higher is better",
         "lede": _lede(records, report, scores),
         "cards": [*_score_cards(scores), _cost_card(report["summary"]), *_count_cards(records, report)],
         "scores": plot_scores(records, scores.metric, scores.shown) if scores.means else None,
         "drift": plot_drift(records) if records else None,
         "drift_note": _drift_note(records),
-        "costs": plot_costs(records) if any(r["cost"]["samples"] for r in records) else None,
-        "actions": ACTIONS,
+        "costs": plot_costs(records) if sum(r["cost"]["samples"] > 0 for r in records) > 1 else None,
+        "actions": {action: colour for action, colour in ACTIONS.items() if action in map(action_of, records)},
         "rows": [_row(record, scores) for record in report["batches"]],
         "compared": [(key, LINES[key][0]) for key in reversed(LINES) if key in scores.means and key != "score_before"],
     }
@@ -67,6 +77,11 @@ class Scores:
 
     metric: Metric
     means: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The metric as it is spoken of."""
+        return METRIC_NAMES.get(self.metric, self.metric.replace("_", " "))
 
     @property
     def shown(self) -> dict[str, str]:
@@ -88,9 +103,10 @@ class Scores:
             return f"{_signed(f'{100 * difference / old:+.1f}')}%"
         return _signed(f"{difference:+.3g}")
 
-    def better(self, new: float, old: float) -> bool:
-        """Whether the new score is not worse."""
-        return gain(self.metric, new, old) >= 0
+    def tone(self, new: float, old: float) -> str:
+        """good: not worse; bad: worse by more than two points, or 2 % of an error; empty between."""
+        gained = gain(self.metric, new, old)
+        return "good" if gained >= 0 else "bad" if gained < -CLOSE else ""
 
 
 def _means(report: Mapping[str, Any]) -> dict[str, float]:
@@ -112,7 +128,7 @@ def _lede(records: Sequence[Record], report: Mapping[str, Any], scores: Scores) 
     ]
     loop, static = scores.means.get("score_before"), scores.means.get("score_static")
     if loop is not None and static is not None:
-        side = "better" if scores.better(loop, static) else "worse"
+        side = "better" if scores.tone(loop, static) == "good" else "worse"
         difference = scores.compare(loop, static).lstrip("+−")
         sentences.append(f"Always learning, the loop is {difference} {side} than the first champion left alone.")
     return " ".join(sentences)
@@ -121,13 +137,16 @@ def _lede(records: Sequence[Record], report: Mapping[str, Any], scores: Scores) 
 def _score_cards(scores: Scores) -> list[dict[str, str]]:
     loop = scores.means.get("score_before")
     if loop is None:
-        return [_card("mean " + scores.metric.replace("_", " "), "–", "no champion has scored a batch yet")]
-    name = "mean " + scores.metric.replace("_", " ")
-    cards = [_card(name, scores.show(loop), "each batch scored before anything learned from it")]
+        return [_card(f"mean {scores.name}", "–", "no champion has scored a batch yet")]
+    cards = [_card(f"mean {scores.name}", scores.show(loop), "each batch scored before anything learned from it")]
     for key in ("score_static", "score_retrained", "score_sliding", "score_no_change"):
         if (other := scores.means.get(key)) is not None:
-            tone = "good" if scores.better(loop, other) else "bad"
-            cards.append(_card(f"against {LINES[key][0]}", scores.compare(loop, other), scores.show(other), tone))
+            tone = scores.tone(loop, other)
+            cards.append(
+                _card(
+                    f"against {LINES[key][0]}", scores.compare(loop, other), f"its mean is {scores.show(other)}", tone
+                )
+            )
     return cards
 
 
@@ -150,7 +169,7 @@ def _count_cards(records: Sequence[Record], report: Mapping[str, Any]) -> list[d
     )
     return [
         _card("promotions", str(promoted), f"{_plural(refused, 'candidate', 'candidates')} refused by the gate"),
-        _card("batches", str(len(records)), arrived, "bad" if quarantined else ""),
+        _card("batches", str(len(records)), arrived),
     ]
 
 
@@ -168,15 +187,18 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "name": record.get("name") or record["id"][:12],
         "id": record["id"],
         "status": record["status"],
-        "rows": f"{record['rows']:,}",
+        "rows": f"{record['rows']:,}" if record["rows"] else "",
         "rows_quarantined": f"{record['rows_quarantined']:,}" if record["rows_quarantined"] and decision else "",
         "action": action_of(record),
+        "colour": ACTIONS.get(action_of(record), MUTED),
         "decided": decision["action"] if decision else "",
         "reason": reasons.get(record["status"], accepted),
         "score": scores.show(metric_value(record.get("score_before"), scores.metric)),
         "others": {key: scores.show(metric_value(record.get(key), scores.metric)) for key in LINES},
         "verdict": "" if gate is None else "passed" if gate["passed"] else "refused",
         "checks": [_check(check) for check in gate["checks"]] if gate else [],
+        "warnings": record.get("warnings") or [],
+        "drift_page": record.get("drift_page"),
         "champion": f"v{record['champion']}" if record.get("champion") else "–",
         "promoted": bool(record.get("promoted")),
         "samples": _short(record["cost"]["samples"]),
@@ -190,7 +212,7 @@ def _check(check: Mapping[str, Any]) -> dict[str, Any]:
         "value": _digits(check["value"]),
         "limit": _digits(check["limit"]),
         "passed": check["passed"],
-        "text": check.get("text", ""),
+        "text": check.get("text", "").removeprefix(f"{check['name']}: "),
     }
 
 
@@ -216,4 +238,4 @@ def _short(samples: int) -> str:
 
 
 def _plural(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+    return f"{count or 'no'} {one if count == 1 else many}"

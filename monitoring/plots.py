@@ -34,6 +34,7 @@ ACTIONS = {
 RATIO_SHOWN = 4.0
 RATIO_COLOURS = [[0, "#f3f7f7"], [0.2499, "#cfe4e1"], [0.25, "#fde2b8"], [0.5, "#f39a4a"], [1, "#b3261e"]]
 MOST_CHANNELS = 40
+OWN_CHANNELS = {"the target": "target", "the predictions": "predictions"}
 
 
 def metric_value(value: Any, metric: str) -> float | None:
@@ -65,7 +66,7 @@ def plot_scores(records: Sequence[Record], metric: str, means: Mapping[str, str]
     }  # fmt: skip
     layout["yaxis2"] = {
         **_axis(), "domain": [0, 0.14], "range": [-0.6, 1.6], "tickvals": [1, 0], "ticktext": ["decided", "gate"],
-        "showgrid": False, "fixedrange": True,
+        "showgrid": False,
     }  # fmt: skip
     layout["shapes"] = [_shade(r["batch"]) for r in records if r["status"] == "quarantined"]
     layout["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "reversed"}
@@ -92,7 +93,7 @@ def plot_drift(records: Sequence[Record]) -> Plot | None:
         "showscale": False,
     }  # fmt: skip
     layout = _layout(56 + 22 * len(names), {**_batch_axis(records), "showgrid": False})
-    layout["yaxis"] = {**_axis(), "autorange": "reversed", "showgrid": False, "fixedrange": True, "type": "category"}
+    layout["yaxis"] = {**_axis(), "autorange": "reversed", "showgrid": False, "type": "category"}
     layout["shapes"] = [_shade(r["batch"]) for r in records if r["status"] == "quarantined"]
     return {"data": [trace], "layout": layout}
 
@@ -114,7 +115,6 @@ def plot_costs(records: Sequence[Record]) -> Plot:
     layout = _layout(260, _batch_axis(records))
     layout["yaxis"] = {
         **_axis(),
-        "title": {"text": "samples", "standoff": 8},
         "rangemode": "tozero",
         "tickformat": "~s",
     }
@@ -136,16 +136,18 @@ def _line(key: str, x: list[int], y: list[float | None], mean: str, number: str)
         "type": "scatter", "mode": "lines+markers", "name": f"{name} <b>{mean}</b>", "x": x, "y": y,
         "connectgaps": True,
         "line": {"color": colour, "dash": dash, "width": 3 if loop else 2},
-        "marker": {"size": 8 if loop else 4, "color": colour}, "hovertemplate": f"%{{y:{number}}}<extra>{name}</extra>",
+        "marker": {"size": 8 if loop and len(x) <= 25 else 4, "color": colour},
+        "hovertemplate": f"%{{y:{number}}}<extra>{name}</extra>",
     }  # fmt: skip
 
 
 def _decisions(records: Sequence[Record]) -> dict[str, Any]:
     actions = [action_of(r) for r in records]
+    colours = [ACTIONS.get(action, MUTED) for action in actions]
     return {
         "type": "scatter", "mode": "markers", "yaxis": "y2",
         "x": [r["batch"] for r in records], "y": [1] * len(records),
-        "marker": {"symbol": "square", "size": 13, "color": [ACTIONS.get(a, MUTED) for a in actions]},
+        "marker": {"symbol": "square", "size": 13 if len(records) <= 25 else 8, "color": colours},
         "text": actions, "hovertemplate": "%{text}<extra>decided</extra>", "showlegend": False,
     }  # fmt: skip
 
@@ -181,7 +183,7 @@ def action_of(record: Record) -> str:
 
 def _channels(record: Record) -> dict[str, Mapping[str, Any]]:
     drift = record.get("drift") or {}
-    own = {f"the {role}": drift[role] for role in ("target", "predictions") if drift.get(role)}
+    own = {name: drift[role] for name, role in OWN_CHANNELS.items() if drift.get(role)}
     return {**own, **drift.get("features", {})}
 
 
@@ -190,7 +192,7 @@ def _channels_shown(watched: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[
     if len(names) <= MOST_CHANNELS:
         return names
     farthest = {name: max(_shown_ratio(c.get(name, {})) or 0.0 for c in watched) for name in names}
-    kept = set(sorted(names, key=lambda name: -farthest[name])[:MOST_CHANNELS])
+    kept = set(sorted(names, key=lambda name: (name not in OWN_CHANNELS, -farthest[name]))[:MOST_CHANNELS])
     return [name for name in names if name in kept]
 
 
@@ -221,7 +223,7 @@ def _layout(height: int, x_axis: dict[str, Any]) -> dict[str, Any]:
         "height": height, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "xaxis": x_axis,
         "font": {"family": FONT, "size": 13, "color": INK},
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-        "hoverlabel": {"bgcolor": "white", "bordercolor": GRID, "font": {"color": INK}, "align": "left"},
+        "hoverlabel": {"bgcolor": "white", "bordercolor": GRID, "font": {"color": INK, "family": FONT}},
     }  # fmt: skip
 
 
@@ -230,13 +232,20 @@ def _batch_axis(records: Sequence[Record]) -> dict[str, Any]:
     ticks = {"dtick": 1} if len(numbers) <= 16 else {"nticks": 20}
     spread = [min(numbers) - 0.6, max(numbers) + 0.6]
     return {
-        **_axis(), **ticks, "title": {"text": "batch", "standoff": 6}, "range": spread, "tickformat": "d",
-        "fixedrange": True, "showgrid": False,
+        **_axis(), **ticks, "title": {"text": "batch", "standoff": 6, "font": {"size": 12, "color": MUTED}},
+        "range": spread, "tickformat": "d",
+        "showgrid": False,
     }  # fmt: skip
 
 
 def _axis() -> dict[str, Any]:
-    return {"gridcolor": GRID, "zeroline": False, "automargin": True, "tickfont": {"color": MUTED, "size": 12}}
+    return {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "",
+        "tickfont": {"color": MUTED, "size": 12},
+    }
 
 
 def _shade(batch: int) -> dict[str, Any]:
