@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench torture clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,10 +29,12 @@ check: setup     ## lint, types and the dependency rule
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-bench: setup     ## epoch time over the bare-step floor, seconds of a loop step, false alarms of drift
-	@$(BIN)/python benchmarks/training.py
-	@$(BIN)/python benchmarks/loop_step.py
-	@$(BIN)/python benchmarks/drift.py
+bench: setup     ## epoch time over the bare-step floor, seconds of a loop step
+	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.loop_step
+
+torture: setup   ## forty SIGKILLs at random moments of a run
+	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py
 
 clean:           ## remove the environment and all that the demo made
 	rm -rf .venv lehr-demo .pytest_cache .ruff_cache

@@ -60,6 +60,10 @@ def run(
     home
         Where lehr keeps its state; default LEHR_HOME, or .lehr in the working directory.
     """
+    from data.sources import iter_arrivals
+    from deployments.line import check_line
+
+    check_line(pipeline, iter_arrivals(source, batch_rows))
     settings = _settings(home)
     _prefect_stays_here(settings)
     from flows.learn_continuously import learn_continuously
@@ -195,6 +199,7 @@ def _prefect_stays_here(settings: Settings) -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ def _read(arrival: Arrival) -> pl.DataFrame:
 
 
 def _timestamp(frame: pl.DataFrame) -> str | None:
-    return next((c for c in frame.columns if frame[c].dtype in (pl.Datetime, pl.Date)), None)
+    return next((c for c in frame.columns if frame[c].dtype.is_temporal()), None)
 
 
 def _is_running_number(column: pl.Series) -> bool:
@@ -83,9 +83,7 @@ def _is_running_number(column: pl.Series) -> bool:
 def _target(frame: pl.DataFrame, columns: list[str]) -> tuple[str, list[str]]:
     """The likeliest target, and the other candidates: by name, then few classes, then the last column."""
     named = [c for c in columns if re.split(r"[^a-z0-9]+", c.lower())[-1] in TARGET_WORDS]
-    texts = [
-        c for c in columns if frame[c].dtype in (pl.String, pl.Boolean) and 2 <= frame[c].n_unique() <= MOST_CLASSES
-    ]
+    texts = [c for c in columns if _is_text(frame[c]) and 2 <= frame[c].n_unique() <= MOST_CLASSES]
     last = [c for c in columns[-1:] if frame[c].dtype.is_numeric() or c in texts]
     found = list(dict.fromkeys([*named, *texts, *last]))
     if not found:
@@ -93,8 +91,12 @@ def _target(frame: pl.DataFrame, columns: list[str]) -> tuple[str, list[str]]:
     return found[0], found[1:]
 
 
+def _is_text(column: pl.Series) -> bool:
+    return column.dtype == pl.String or column.dtype == pl.Boolean
+
+
 def _task(column: pl.Series) -> Task:
-    if column.dtype in (pl.String, pl.Boolean):
+    if _is_text(column):
         return "classification"
     few = column.drop_nulls().n_unique() <= MOST_CLASSES
     return "classification" if few and (column.dtype.is_integer() or _whole(column)) else "regression"

@@ -89,6 +89,12 @@ class Ledger:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
             return {row.step: row.result for row in rows}
 
+    def step_times(self, pipeline: str, batch_id: str) -> dict[str, datetime]:
+        """When each step of a batch was written."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
+            return {row.step: row.at for row in rows}
+
     def outcomes(self, pipeline: str, step: str) -> dict[int, Any]:
         """What one step said it did with each batch, by the batch's number."""
         same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)

@@ -65,6 +65,11 @@ def open_ledger(settings: Settings) -> Ledger:
     return Ledger(settings.ledger_url, lambda: datetime.now(UTC))
 
 
+def check_line(pipeline: Path, arrivals: Iterable[Arrival]) -> None:
+    """Raise ValueError for a mistake in the pipeline file, or for columns that nothing in the source has."""
+    _first_columns(PipelineConfig.load(pipeline), arrivals)
+
+
 @contextmanager
 def open_line(
     pipeline: Path, settings: Settings, arrivals: Iterable[Arrival], seed: int | None = None

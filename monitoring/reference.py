@@ -19,6 +19,9 @@ from monitoring.performance import Predictions
 LEVELS_Q = np.linspace(0, 1, 257)
 WINDOWS = 20
 LEAST_WINDOW = 10
+LEAST_DRIFT = 0.1
+"""Less than a tenth of a deviation, or of the rows in other classes, is never called drift."""
+
 TARGET, PREDICTIONS = "target", "predictions"
 
 Floats = NDArray[np.float64]
@@ -57,7 +60,8 @@ class Channel:
         spread = student.isf(false_alarm, len(self.distances_W) - 1) * self.distances_W.std(ddof=1)
         chance = self.distances_W.mean() + spread * np.sqrt(1 + 1 / len(self.distances_W))
         inside = 1 - self.window / self.rows
-        return float(chance * np.sqrt(max(1.0, self.window / rows) * (1 + rows / self.rows) / inside))
+        widened = chance * np.sqrt(max(1.0, self.window / rows) * (1 + rows / self.rows) / inside)
+        return max(LEAST_DRIFT, float(widened))
 
 
 @dataclass(frozen=True)

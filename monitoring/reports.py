@@ -1,6 +1,7 @@
 """Evidently's page on drift, for people: drawn from a sample, never decided by."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,15 +18,17 @@ def write_drift_page(
     A column without readings on one side is left out: Evidently refuses it.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Importing Evidently takes seconds, so only who draws the page pays for it.
-    from evidently import Report
-    from evidently.presets import DataDriftPreset
-
     shown = [c for c in columns if all(frame[c].null_count() < frame.height for frame in (reference, current))]
     now, before = (_sample(frame.select(shown), seed).to_pandas() for frame in (current, reference))
-    snapshot = Report([DataDriftPreset(num_method="wasserstein")], include_tests=False).run(now, before)
     path.parent.mkdir(parents=True, exist_ok=True)
-    snapshot.save_html(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Evidently's own dependencies deprecate one another
+        # Importing Evidently takes seconds, so only who draws the page pays for it.
+        from evidently import Report
+        from evidently.presets import DataDriftPreset
+
+        snapshot = Report([DataDriftPreset(num_method="wasserstein")], include_tests=False).run(now, before)
+        snapshot.save_html(str(path))
 
 
 def _sample(frame: pl.DataFrame, seed: int) -> pl.DataFrame:

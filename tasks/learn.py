@@ -1,5 +1,7 @@
 """Learn: one rung of the ladder makes a candidate."""
 
+import sys
+
 from rich.console import Console
 
 from deployments.candidates import make_candidate
@@ -14,7 +16,8 @@ from tasks.step import step
 @step("learn", Learned | None)
 def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
-    with progress_bar(f"{rung} on {batch.name}", Console(stderr=True)) as progress:
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with progress_bar(f"{rung} on {batch.name}", console) as progress:
         made = make_candidate(line, batch, rung, progress)
     if made is None:
         return None

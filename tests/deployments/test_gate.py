@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deployments.gate import Judged, judge
+from deployments.pipeline import GateConfig
+
+ROWS, CLASSES, BATCHES = 600, 3, 6
+CONFIG = GateConfig(threshold=0.5)
+
+
+def guesses(targets_B: np.ndarray, accuracy: float, rng: np.random.Generator) -> np.ndarray:
+    """Probabilities whose largest is right for about this share of rows."""
+    wrong_B = (targets_B + rng.integers(1, CLASSES, len(targets_B))) % CLASSES
+    chosen_B = np.where(rng.random(len(targets_B)) < accuracy, targets_B, wrong_B)
+    return (0.8 * np.eye(CLASSES)[chosen_B] + 0.2 / CLASSES).astype(np.float32)
+
+
+def evidence(candidate: float, champion: float | None, seed: int = 0) -> Judged:
+    rng = np.random.default_rng(seed)
+    targets_B = rng.integers(0, CLASSES, ROWS)
+    return Judged(
+        targets_B=targets_B,
+        batches_B=np.repeat(np.arange(1, BATCHES + 1), ROWS // BATCHES),
+        relevance_B=np.ones(ROWS),
+        candidate=guesses(targets_B, candidate, rng),
+        champion=None if champion is None else guesses(targets_B, champion, rng),
+        champion_through=None if champion is None else BATCHES - 1,
+        trained_T=targets_B,
+        latency_ms=0.1,
+        parity_error=1e-7,
+        seed=seed,
+    )
+
+
+def failed(judged: Judged, config: GateConfig = CONFIG) -> set[str]:
+    return {check.name for check in judge(config, "accuracy", judged).checks if not check.passed}
+
+
+def old_and_new(old: float, new: float) -> Judged:
+    found = evidence(0.8, 0.8)
+    rng = np.random.default_rng(1)
+    mixed = guesses(found.targets_B, old, rng)
+    newest = found.batches_B == BATCHES
+    mixed[newest] = guesses(found.targets_B, new, rng)[newest]
+    return replace(found, candidate=mixed)
+
+
+def with_nan() -> Judged:
+    found = evidence(0.95, 0.8)
+    assert found.candidate is not None
+    broken = found.candidate.copy()
+    broken[3, 0] = np.nan
+    return replace(found, candidate=broken)
+
+
+@pytest.mark.parametrize(
+    ("judged", "check"),
+    [
+        (evidence(0.7, 0.8), "not_worse"),
+        (evidence(0.3, None), "threshold"),
+        (old_and_new(old=0.5, new=1.0), "forgetting"),
+        (with_nan(), "not_worse"),
+        (replace(evidence(0.95, 0.8), candidate=None), "threshold"),
+        (replace(evidence(0.95, 0.8), champion=None), "not_worse"),
+        (replace(evidence(0.95, 0.8), latency_ms=None), "latency"),
+        (replace(evidence(0.95, 0.8), latency_ms=9.0), "latency"),
+        (replace(evidence(0.95, 0.8), parity_error=float("inf")), "parity"),
+        (replace(evidence(0.95, 0.8), parity_error=float("nan")), "parity"),
+        (replace(evidence(0.95, 0.8), parity_error=0.01), "parity"),
+    ],
+)
+def test_a_bad_candidate_is_refused_for_its_reason(judged: Judged, check: str) -> None:
+    assert check in failed(judged)
+
+
+def test_an_empty_hold_out_never_promotes() -> None:
+    full = evidence(0.95, 0.8)
+    empty = replace(
+        full,
+        targets_B=full.targets_B[:0],
+        batches_B=full.batches_B[:0],
+        relevance_B=full.relevance_B[:0],
+        candidate=np.empty((0, CLASSES), np.float32),
+        champion=np.empty((0, CLASSES), np.float32),
+    )
+    assert {"threshold", "not_worse", "regression", "forgetting"} <= failed(empty)
+
+
+def test_a_constant_candidate_is_not_better_than_the_trivial_predictor() -> None:
+    found = evidence(0.8, None)
+    constant = np.tile(np.array([0.4, 0.3, 0.3], np.float32), (ROWS, 1))
+    assert "threshold" in failed(replace(found, candidate=constant), GateConfig())
+    assert failed(found, GateConfig()) == set()
+
+
+def test_a_first_champion_needs_no_rival() -> None:
+    assert failed(evidence(0.8, None)) == set()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_better_candidate_passes(seed: int) -> None:
+    assert failed(evidence(0.9, 0.75, seed)) == set()
+
+
+def test_old_batches_count_as_much_as_they_are_relevant() -> None:
+    forgot = old_and_new(old=0.5, new=1.0)
+    irrelevant = np.where(forgot.batches_B == BATCHES, 1.0, 0.01)
+    assert failed(replace(forgot, relevance_B=irrelevant)) == set()
+
+
+def test_a_check_says_what_it_measured() -> None:
+    check = judge(CONFIG, "accuracy", evidence(0.7, 0.8)).checks[1]
+    assert check.value is not None
+    assert check.value < 0
+    assert check.text.startswith("not_worse: -0.")

@@ -1,0 +1,76 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitoring.config import TriggerConfig
+from monitoring.drift import Distance, DriftReport
+from monitoring.policies import Decision, Situation, decide
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+CALM = DriftReport(False, {"s1": Distance(0.1, 0.4)}, None, None, "")
+MOVED = DriftReport(True, {"s1": Distance(0.8, 0.4), "s2": Distance(0.1, 0.4)}, None, None, "")
+
+
+def situation(**changes: Any) -> Situation:
+    usual: dict[str, Any] = {
+        "champion": 3,
+        "drift": CALM,
+        "metric": "accuracy",
+        "score_then": 0.9,
+        "score_now": 0.89,
+        "rows_since": 100,
+        "batches_since": 5,
+        "now": NOW,
+        "learned_at": NOW - timedelta(hours=5),
+        "manual": None,
+        "unknown_classes": (),
+    }
+    return Situation(**{**usual, **changes})
+
+
+def trigger(*triggers: dict[str, Any], joined: str = "any", **more: Any) -> TriggerConfig:
+    return TriggerConfig.model_validate({joined: list(triggers), **more})
+
+
+DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"kind": "rows", "count": 1000}
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "action", "reason"),
+    [
+        (trigger(DRIFT), {"champion": None}, "bootstrap", "there is no champion yet"),
+        (trigger(DRIFT), {}, "none", "no drift in 1 features"),
+        (trigger(DRIFT), {"drift": MOVED}, "update", "s1 drifted: distance 0.8, threshold 0.4"),
+        (trigger(DRIFT), {"drift": None}, "none", "drift was not measured"),
+        (trigger(DROP), {"score_now": 0.8}, "update", "accuracy 0.8, 0.9 when promoted"),
+        (trigger(DROP), {"score_now": None}, "none", "no labels to score"),
+        (trigger(DROP), {"metric": "rmse", "score_then": 10.0, "score_now": 10.4}, "none", "no drop of 0.05"),
+        (trigger(DROP), {"metric": "rmse", "score_then": 10.0, "score_now": 10.6}, "update", "rmse 10.6, 10 when"),
+        (trigger(ROWS), {"rows_since": 1000}, "update", "1,000 rows since it last learned"),
+        (trigger(ROWS), {"rows_since": 999}, "none", "999 rows since it last learned, fewer than 1,000"),
+        (trigger({**ROWS, "action": "retrain"}, DRIFT), {"rows_since": 1000, "drift": MOVED}, "retrain", "1,000 rows"),
+        (trigger(DRIFT, ROWS, joined="all"), {"drift": MOVED}, "none", "fewer than 1,000"),
+        (trigger(DRIFT, ROWS, joined="all"), {"drift": MOVED, "rows_since": 2000}, "update", "drifted"),
+        (trigger({"kind": "schedule", "cron": "0 9 * * *"}), {}, "update", "was due at 2026-01-02 09:00"),
+        (trigger({"kind": "schedule", "cron": "0 13 * * *"}), {}, "none", "is due at 2026-01-02 13:00"),
+        (trigger({"kind": "manual"}), {}, "none", "nobody asked"),
+        (trigger({"kind": "manual"}), {"manual": "patch"}, "patch", "a person asked for patch"),
+        (trigger(DRIFT), {"unknown_classes": ("chip",)}, "retrain", "does not know: chip"),
+        (trigger(DRIFT, cooldown_batches=5), {"drift": MOVED}, "none", "cooling down: 5 of 5 batches"),
+        (trigger(DRIFT, cooldown_batches=4), {"drift": MOVED}, "update", "drifted"),
+    ],
+)
+def test_decisions(config: TriggerConfig, changes: dict[str, Any], action: str, reason: str) -> None:
+    decision = decide(config, situation(**changes))
+    assert decision.action == action
+    assert reason in decision.reason
+
+
+def test_the_same_situation_gives_the_same_decision() -> None:
+    assert decide(trigger(DRIFT), situation()) == Decision("none", "no drift in 1 features")
+
+
+def test_a_schedule_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no cron expression such as"):
+        trigger({"kind": "schedule", "cron": "every day"})
