@@ -30,6 +30,7 @@ class FeatureStore:
         A batch that is there already changes nothing. Safe under a crash at any moment, a power cut included: the
         commit is one file, on disk when this returns. Writers take turns, since Delta Lake compares no application
         transactions of commits made at once.
+        Raises ValueError where the batch's columns are not those of the table.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder.with_name(self.folder.name + ".lock")):
@@ -37,6 +38,8 @@ class FeatureStore:
             stored = None if table is None else table.transaction_version(batch_id)
             if stored is not None:
                 return stored
+            if table is not None:
+                self._fits(table, batch_id, rows)
             version = 0 if table is None else table.version() + 1
             self._commit(batch_id, version, rows)
             return version
@@ -56,6 +59,14 @@ class FeatureStore:
         if columns is not None:
             rows = rows.select([*dict.fromkeys([*columns, *ORDER, "lehr_split"])])
         return rows.sort(ORDER).collect()
+
+    def _fits(self, table: DeltaTable, batch_id: str, rows: pl.DataFrame) -> None:
+        held = [field.name for field in table.schema().fields]
+        if set(held) != set(rows.columns):
+            raise ValueError(
+                f"the feature store {self.folder} holds the columns {', '.join(held)}; "
+                f"batch {batch_id[:12]} has {', '.join(rows.columns)}"
+            )
 
     def _commit(self, batch_id: str, version: int, rows: pl.DataFrame) -> None:
         write_deltalake(

@@ -54,9 +54,10 @@ def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to
     earlier = sorted({promotion.version for promotion in history} - {champion.version})
     first_live = next(promotion for promotion in history if promotion.version == champion.version)
     target = first_live.previous if to is None else to
-    if target is None or target not in earlier:
+    if target not in earlier:
+        wrong = f" to {to}" if to is not None else f": version {champion.version} was the first in production"
         allowed = ", ".join(map(str, earlier)) or "none"
-        raise ValueError(f"cannot roll {pipeline} back to {target}; versions that were in production before: {allowed}")
+        raise ValueError(f"cannot roll {pipeline} back{wrong}; versions that were in production before: {allowed}")
     promotion = ledger.promote(pipeline, target, champion.version, None, f"rolled back: {reason}")
     registry.project_champion(target)
     return promotion
