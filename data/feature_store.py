@@ -1,10 +1,15 @@
 """The feature store: a Delta Lake table that holds every accepted row once."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from filelock import FileLock
+
+from data.files import sync_file, sync_folder
 
 ORDER = ("lehr_batch", "lehr_row")
 
@@ -22,20 +27,22 @@ class FeatureStore:
     def append(self, batch_id: str, rows: pl.DataFrame) -> int:
         """Append a batch under its id as application transaction; returns the Delta version that holds it.
 
-        A batch that is there already changes nothing. Safe under a crash at any moment: the commit is one file.
+        A batch that is there already changes nothing. Safe under a crash at any moment, a power cut included: the
+        commit is one file, on disk when this returns. Writers take turns, since Delta Lake compares no application
+        transactions of commits made at once.
+        Raises ValueError where the batch's columns are not those of the table.
         """
-        table = self._table()
-        if table is not None and table.transaction_version(batch_id) is not None:
-            return int(table.transaction_version(batch_id) or 0)
-        version = 0 if table is None else table.version() + 1
-        write_deltalake(
-            str(self.folder),
-            rows.to_arrow(),
-            mode="append",
-            partition_by=["lehr_split"],
-            commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, version)]),
-        )
-        return version
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_name(self.folder.name + ".lock")):
+            table = self._table()
+            stored = None if table is None else table.transaction_version(batch_id)
+            if stored is not None:
+                return stored
+            if table is not None:
+                self._fits(table, batch_id, rows)
+            version = 0 if table is None else table.version() + 1
+            self._commit(batch_id, version, rows)
+            return version
 
     def read(
         self, batches: range | None = None, split: str | None = None, columns: Sequence[str] | None = None
@@ -52,6 +59,30 @@ class FeatureStore:
         if columns is not None:
             rows = rows.select([*dict.fromkeys([*columns, *ORDER, "lehr_split"])])
         return rows.sort(ORDER).collect()
+
+    def _fits(self, table: DeltaTable, batch_id: str, rows: pl.DataFrame) -> None:
+        held = [field.name for field in table.schema().fields]
+        if set(held) != set(rows.columns):
+            raise ValueError(
+                f"the feature store {self.folder} holds the columns {', '.join(held)}; "
+                f"batch {batch_id[:12]} has {', '.join(rows.columns)}"
+            )
+
+    def _commit(self, batch_id: str, version: int, rows: pl.DataFrame) -> None:
+        write_deltalake(
+            str(self.folder),
+            rows.to_arrow(),
+            mode="append",
+            partition_by=["lehr_split"],
+            commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, version)]),
+        )
+        commit = self.folder / "_delta_log" / f"{version:020}.json"
+        actions = [json.loads(line) for line in commit.read_text().splitlines()]
+        added = [self.folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
+        for path in (*added, commit):
+            sync_file(path)
+        for folder in {self.folder.parent, self.folder, *(path.parent for path in (*added, commit))}:
+            sync_folder(folder)
 
     def _table(self) -> DeltaTable | None:
         return DeltaTable(str(self.folder)) if DeltaTable.is_deltatable(str(self.folder)) else None

@@ -21,7 +21,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to disk, so that a rename in it outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Bring to disk what another library wrote into a file."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,23 +1,18 @@
 """The ledger: the truth about batches, what was done with them, versions and promotions."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from filelock import FileLock
-from sqlalchemy import Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from data.database import open_database, writer
 from data.tables import BatchRow, PipelineRow, PromotionRow, StepRow, VersionRow
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_MS = 30_000
+NUMBERING_ATTEMPTS = 100
 
 
 class PromotionConflictError(ValueError):
@@ -49,13 +44,13 @@ class Promotion:
 class Ledger:
     """The ledger at a database URL; its tables are made or brought up to date when it is opened.
 
-    now: the clock, in a time zone. SQLite runs with a write-ahead log and full synchronisation.
+    now: the clock, in a time zone. Any number of processes may use it at once.
     """
 
     def __init__(self, url: str, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._engine = _open(url)
-        _migrate(self._engine, url)
+        self._engine = open_database(url)
+        self._writer = writer(self._engine)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -69,18 +64,18 @@ class Ledger:
 
     def declare_schema(self, pipeline: str, schema: dict[str, Any]) -> None:
         """Keep the pipeline's columns in place of those declared before."""
-        with Session(self._engine) as session, session.begin():
+        with Session(self._writer) as session, session.begin():
             session.merge(PipelineRow(name=pipeline, schema=schema))
 
     def open_batch(self, pipeline: str, batch_id: str, name: str) -> BatchEntry:
         """The batch's entry: a new one with the next number, or the one it got when it came first."""
-        with Session(self._engine) as session, session.begin():
-            row = session.scalar(select(BatchRow).filter_by(pipeline=pipeline, batch_id=batch_id))
-            if row is None:
-                last = session.scalar(select(func.max(BatchRow.number)).filter_by(pipeline=pipeline)) or 0
-                row = BatchRow(pipeline=pipeline, number=last + 1, batch_id=batch_id, name=name, arrived_at=self._now())
-                session.add(row)
-            return _batch(row)
+        for _ in range(NUMBERING_ATTEMPTS):
+            try:
+                with Session(self._writer) as session, session.begin():
+                    return _batch(self._numbered(session, pipeline, batch_id, name))
+            except IntegrityError:  # another process took the number, or opened this batch, in between
+                continue
+        raise ValueError(f"batch {batch_id[:12]} got no number in {NUMBERING_ATTEMPTS} attempts: too many writers")
 
     def batches(self, pipeline: str) -> list[BatchEntry]:
         """All batches in order of arrival."""
@@ -111,7 +106,7 @@ class Ledger:
     def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
         """Write a step's result once; raises ValueError where it was written before."""
         try:
-            with Session(self._engine) as session, session.begin():
+            with Session(self._writer) as session, session.begin():
                 session.add(self._step(pipeline, batch_id, step, result))
         except IntegrityError:
             raise ValueError(f"the step {step} of batch {batch_id[:12]} was written before") from None
@@ -129,7 +124,7 @@ class Ledger:
             made_by=made_by,
             created_at=self._now(),
         )
-        with Session(self._engine) as session, session.begin():
+        with Session(self._writer) as session, session.begin():
             session.merge(row)
 
     def next_version(self, pipeline: str) -> int:
@@ -163,31 +158,28 @@ class Ledger:
         """Put a version into production in place of `previous`: compare and swap.
 
         step: a batch's id, a step's name and its result, written in the same transaction.
-        Raises PromotionConflictError where `previous` is not, or no longer, the champion.
+        Raises PromotionConflictError where `previous` is not, or no longer, the champion, and ValueError where the
+        step was written before.
         """
-        champion = self.champion(pipeline)
-        if (champion.version if champion else None) != previous:
-            raise PromotionConflictError(_conflict(version, previous, champion))
-        row = PromotionRow(
-            pipeline=pipeline,
-            sequence=champion.sequence + 1 if champion else 1,
-            version=version,
-            previous=previous,
-            verdict=verdict,
-            reason=reason,
-            at=self._now(),
-        )
-        with suppress(IntegrityError), Session(self._engine) as session, session.begin():
-            session.add(row)
-            if step is not None:
-                session.add(self._step(pipeline, *step))
-            session.flush()
-            return _promotion(row)
-        raise PromotionConflictError(_conflict(version, previous, self.champion(pipeline)))
+        row = PromotionRow(pipeline=pipeline, version=version, previous=previous, verdict=verdict, reason=reason)
+        try:
+            with Session(self._writer) as session, session.begin():
+                champion = session.scalar(_latest_promotion(pipeline))
+                if (champion.version if champion else None) != previous:
+                    raise PromotionConflictError(_conflict(version, previous, champion))
+                row.sequence, row.at = champion.sequence + 1 if champion else 1, self._now()
+                session.add_all([row] if step is None else [row, self._step(pipeline, *step)])
+                session.flush()
+                return _promotion(row)
+        except IntegrityError:
+            champion = self.champion(pipeline)
+        if step is not None and (champion.version if champion else None) == previous:
+            raise ValueError(f"the step {step[1]} of batch {step[0][:12]} was written before")
+        raise PromotionConflictError(_conflict(version, previous, champion))
 
     def champion(self, pipeline: str, at: datetime | None = None) -> Promotion | None:
         """What is in production, or was at a moment; None before the first promotion."""
-        query = select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence.desc()).limit(1)
+        query = _latest_promotion(pipeline)
         with Session(self._engine) as session:
             row = session.scalar(query if at is None else query.where(PromotionRow.at <= at))
             return None if row is None else _promotion(row)
@@ -198,38 +190,21 @@ class Ledger:
             rows = session.scalars(select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence))
             return [_promotion(row) for row in rows]
 
+    def _numbered(self, session: Session, pipeline: str, batch_id: str, name: str) -> BatchRow:
+        row = session.scalar(select(BatchRow).filter_by(pipeline=pipeline, batch_id=batch_id))
+        if row is None:
+            last = session.scalar(select(func.max(BatchRow.number)).filter_by(pipeline=pipeline)) or 0
+            row = BatchRow(pipeline=pipeline, number=last + 1, batch_id=batch_id, name=name, arrived_at=self._now())
+            session.add(row)
+            session.flush()
+        return row
+
     def _step(self, pipeline: str, batch_id: str, step: str, result: Any) -> StepRow:
         return StepRow(pipeline=pipeline, batch_id=batch_id, step=step, result=result, at=self._now())
 
 
-def _open(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _harden_sqlite)
-    return engine
-
-
-def _harden_sqlite(connection: Any, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _migrate(engine: Engine, url: str) -> None:
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    path = make_url(url).database if engine.dialect.name == "sqlite" else None
-    if path is None:
-        _upgrade(engine, config)
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        _upgrade(engine, config)
-
-
-def _upgrade(engine: Engine, config: AlembicConfig) -> None:
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+def _latest_promotion(pipeline: str) -> Select[tuple[PromotionRow]]:
+    return select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence.desc()).limit(1)
 
 
 def _batch(row: BatchRow) -> BatchEntry:
@@ -240,7 +215,7 @@ def _promotion(row: PromotionRow) -> Promotion:
     return Promotion(row.sequence, row.version, row.previous, row.verdict, row.reason, row.at)
 
 
-def _conflict(version: int, previous: int | None, champion: Promotion | None) -> str:
+def _conflict(version: int, previous: int | None, champion: Promotion | PromotionRow | None) -> str:
     found = f"version {champion.version}" if champion else "nothing"
     expected = "nothing" if previous is None else f"version {previous}"
     return f"version {version} was to replace {expected}, but {found} is in production"

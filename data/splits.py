@@ -19,8 +19,9 @@ def split_rows(rows: int, config: DataConfig, seed: int) -> Split:
 
     Rows in order of time are held out in a few blocks spread over the batch, the last at its end; between a block and
     the rows learned from lies a purge as long as the window and the label's horizon, so that no training window shares
-    a row with a hold-out window. Rows without order are drawn at random by the seed. A batch too small to hold out
-    five rows beside its purges is all training.
+    a row with a hold-out window. Every block holds at least five windows, if need be in more than `holdout.max_rows`
+    rows. Rows without order are drawn at random by the seed. A batch too small to hold out five windows beside their
+    purges is all training.
     """
     split_N = np.full(rows, "train", dtype="<U7")
     wanted = min(round(rows * config.holdout.share), config.holdout.max_rows)
@@ -29,12 +30,13 @@ def split_rows(rows: int, config: DataConfig, seed: int) -> Split:
     if config.order == "none" and config.window.length == 1:
         split_N[np.random.default_rng(seed).permutation(rows)[:wanted]] = "holdout"
         return split_N
-    return _split_blocks(split_N, wanted, config.window.length - 1 + config.horizon)
+    least = config.window.length - 1 + LEAST_HOLDOUT
+    return _split_blocks(split_N, max(wanted, least), least, config.window.length - 1 + config.horizon)
 
 
-def _split_blocks(split_N: Split, wanted: int, purge: int) -> Split:
+def _split_blocks(split_N: Split, wanted: int, least: int, purge: int) -> Split:
     rows = len(split_N)
-    blocks = min(MOST_BLOCKS, wanted // LEAST_HOLDOUT)
+    blocks = min(MOST_BLOCKS, wanted // least)
     while blocks > 1 and (2 * blocks - 1) * purge > wanted:
         blocks -= 1
     if wanted + (2 * blocks - 1) * purge > rows // 2:

@@ -43,7 +43,8 @@ def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged
 def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to: int | None) -> Promotion:
     """Put an earlier version back into production: one more promotion.
 
-    to: a version that was in production before; None: the one before the champion.
+    to: a version that was in production before; None: the one that the champion replaced when it first went live, so
+    that a second rollback goes further back instead of forward again.
     Raises ValueError, with what is allowed, where there is no such version.
     """
     history = ledger.history(pipeline)
@@ -51,10 +52,12 @@ def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to
         raise ValueError(f"{pipeline} has no champion to roll back")
     champion = history[-1]
     earlier = sorted({promotion.version for promotion in history} - {champion.version})
-    target = champion.previous if to is None else to
-    if target is None or target not in earlier:
+    first_live = next(promotion for promotion in history if promotion.version == champion.version)
+    target = first_live.previous if to is None else to
+    if target not in earlier:
+        wrong = f" to {to}" if to is not None else f": version {champion.version} was the first in production"
         allowed = ", ".join(map(str, earlier)) or "none"
-        raise ValueError(f"cannot roll {pipeline} back to {target}; versions that were in production before: {allowed}")
+        raise ValueError(f"cannot roll {pipeline} back{wrong}; versions that were in production before: {allowed}")
     promotion = ledger.promote(pipeline, target, champion.version, None, f"rolled back: {reason}")
     registry.project_champion(target)
     return promotion

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from data.files import sync_folder
 from data.ledger import Ledger
 
 ALIAS = "champion"
@@ -31,15 +32,16 @@ class Registry:
     def log_candidate(
         self, name: str, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]
     ) -> str:
-        """Log a candidate as a run; returns the run's id."""
+        """Log a candidate as a finished run; the same name again is the same run. Returns the run's id."""
         from mlflow.entities import Metric, Param, RunTag
 
-        run = self._client.create_run(self._experiment, run_name=name)
-        logged = [Metric(key, value, run.info.start_time, 0) for key, value in metrics.items()]
+        info = (self._run(name) or self._client.create_run(self._experiment, run_name=name)).info
+        logged = [Metric(key, value, info.start_time, 0) for key, value in metrics.items()]
         parameters = [Param(key, str(value)[:500]) for key, value in params.items()]
         labels = [RunTag(key, value) for key, value in tags.items()]
-        self._client.log_batch(run.info.run_id, logged, parameters, labels)
-        return run.info.run_id
+        self._client.log_batch(info.run_id, logged, parameters, labels)
+        self._client.set_terminated(info.run_id)
+        return info.run_id
 
     def register(self, version: int, onnx: bytes, run_id: str) -> None:
         """Register an exported network, with its signature, as a model version; a second time changes nothing."""
@@ -81,13 +83,15 @@ class Registry:
 
     def champion(self) -> int | None:
         """The version that the alias points at: for people and checks, never to decide."""
-        from mlflow.exceptions import MlflowException
+        for model in self._client.search_registered_models(f"name='{self.model_name}'"):
+            if ALIAS in model.aliases:
+                found = self._client.get_model_version(self.model_name, model.aliases[ALIAS])
+                return int(found.tags[VERSION_TAG])
+        return None
 
-        try:
-            found = self._client.get_model_version_by_alias(self.model_name, ALIAS)
-        except MlflowException:
-            return None
-        return int(found.tags[VERSION_TAG])
+    def _run(self, name: str) -> Any:
+        found = self._client.search_runs([self._experiment], f"attributes.run_name = '{name}'", max_results=1)
+        return found[0] if found else None
 
     def _registered(self, version: int) -> str | None:
         """MLflow's own number of a version, which differs from lehr's: refused candidates are not registered."""
@@ -113,13 +117,29 @@ class Registry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        client = MlflowClient(self.tracking_uri, self.tracking_uri)
         path = _sqlite_path(self.tracking_uri)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                client.search_experiments(max_results=1)
-        return client
+            _create_store(path)
+        return MlflowClient(self.tracking_uri, self.tracking_uri)
+
+
+def _create_store(path: Path) -> None:
+    """Make MLflow's database where there is none: under another name, so that a kill leaves no half of it.
+
+    Its migrations take seconds, and break where two processes run them at once or one is killed in between.
+    """
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            return
+        unfinished = path.with_name(f"{path.name}.part")
+        for left in path.parent.glob(f"{unfinished.name}*"):
+            left.unlink()
+        MlflowClient(f"sqlite:///{unfinished}", f"sqlite:///{unfinished}")
+        unfinished.rename(path)
+        sync_folder(path.parent)
 
 
 def _sqlite_path(uri: str) -> Path | None:

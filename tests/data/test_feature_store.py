@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -7,20 +8,29 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from data.feature_store import FeatureStore
 
-CHILD = """
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("LEHR_KILLS", "4"))
+APPEND = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {root!r})
-from tests_child import batch
+sys.path.insert(0, "tests/data")
+from test_feature_store import batch
 from data.feature_store import FeatureStore
 store = FeatureStore(Path(sys.argv[1]))
-for number in range(1, 41):
-    store.append(f"id{{number}}", batch(number))
+for number in range(1, int(sys.argv[2]) + 1):
+    store.append(f"id{number}", batch(number))
     print(number, flush=True)
 """
+
+
+def append(folder: Path, batches: int) -> subprocess.Popen[str]:
+    """A process that appends batches from the first on."""
+    command = [sys.executable, "-c", APPEND, str(folder), str(batches)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def batch(number: int, rows: int = 50) -> pl.DataFrame:
@@ -55,22 +65,40 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
         FeatureStore(tmp_path / "store").read()
 
 
+def test_a_batch_is_known_after_the_log_was_checkpointed(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "store")
+    for number in range(1, 4):
+        store.append(f"id{number}", batch(number))
+        DeltaTable(str(store.folder)).create_checkpoint()
+    assert [store.append(f"id{number}", batch(number)) for number in (1, 2, 3)] == [0, 1, 2]
+
+
+def test_rows_of_other_columns_are_refused_whole(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "store")
+    store.append("id1", batch(1))
+    with pytest.raises(ValueError, match=r"the feature store .* holds the columns s1, .*; batch id2 has s2"):
+        store.append("id2", batch(2).rename({"s1": "s2"}))
+    assert store.read().equals(batch(1))
+
+
+def test_processes_that_append_at_once_store_each_batch_once(tmp_path: Path) -> None:
+    children = [append(tmp_path / "store", batches=8) for _ in range(3)]
+    assert [len(child.communicate()[0].split()) for child in children] == [8] * 3
+    counts = FeatureStore(tmp_path / "store").read().group_by("lehr_batch").len()
+    assert (counts.height, set(counts["len"])) == (8, {50})
+
+
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Every batch that was said to be stored is, and none is there twice, however often the writer is killed."""
-    root = str(Path(__file__).parents[2])
-    folder = tmp_path / "store"
-    program = CHILD.format(root=root).replace(
-        "from tests_child import batch",
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_feature_store import batch",
-    )
-    said = 0
-    for delay in (0.6, 0.05, 0.11, 0.02):
-        with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True) as child:
+    folder, generator, said = tmp_path / "store", random.Random(0), 0
+    for _ in range(KILLS):
+        with append(folder, batches=10_000) as child:
             assert child.stdout is not None
-            said = max(said, int(child.stdout.readline()))
-            time.sleep(delay)
+            first = int(child.stdout.readline())
+            time.sleep(generator.uniform(0, 0.5))
             os.kill(child.pid, signal.SIGKILL)
-            said = max([said, *(int(line) for line in child.stdout.read().split("\n") if line.strip())])
+            said = max([said, first, *map(int, child.stdout.read().split())])
         counts = FeatureStore(folder).read().group_by("lehr_batch").len()
         assert set(counts["len"]) == {50}
+        assert sorted(counts["lehr_batch"]) == list(range(1, counts.height + 1))
         assert counts.height >= said

@@ -76,6 +76,13 @@ def test_a_refused_swap_writes_no_step(ledger: Ledger) -> None:
     assert ledger.journal("line", ID) == {"promote": {"version": 2}}
 
 
+def test_a_promotion_step_is_written_once(ledger: Ledger) -> None:
+    ledger.promote("line", 1, None, {}, "first", (ID, "promote", {}))
+    with pytest.raises(ValueError, match="the step promote of batch abababababab was written before"):
+        ledger.promote("line", 2, 1, {}, "second", (ID, "promote", {}))
+    assert [p.version for p in ledger.history("line")] == [1]
+
+
 def test_the_newest_version_since_a_moment(ledger: Ledger) -> None:
     ledger.register_version("line", 1, "0" * 64, None, 1, "bootstrap")
     promotion = ledger.promote("line", 1, None, {}, "first")
@@ -100,6 +107,9 @@ def test_declared_columns_are_kept(ledger: Ledger, tmp_path: Path) -> None:
 def _open_and_promote(folder: str, version: int) -> bool:
     ledger = Ledger(url(Path(folder)), lambda: datetime.now(UTC))
     try:
+        for number in range(20):
+            ledger.open_batch("line", f"same-{number}", "f")
+            ledger.open_batch("line", f"{version}-{number}", "f")
         ledger.promote("line", version, None, {}, "first")
     except PromotionConflictError:
         return False
@@ -108,8 +118,11 @@ def _open_and_promote(folder: str, version: int) -> bool:
     return True
 
 
-def test_of_processes_that_promote_at_once_one_wins(tmp_path: Path) -> None:
-    """They also all make the tables at once."""
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
-        won = list(pool.map(_open_and_promote, [str(tmp_path)] * 4, range(1, 5)))
+def test_processes_at_once(tmp_path: Path) -> None:
+    """They all make the tables, no number is given twice, and of those that promote one wins."""
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        won = list(pool.map(_open_and_promote, [str(tmp_path)] * 3, range(1, 4)))
     assert sum(won) == 1
+    ledger = Ledger(url(tmp_path), Clock())
+    assert [entry.number for entry in ledger.batches("line")] == list(range(1, 81))
+    ledger.close()

@@ -53,3 +53,10 @@ def test_no_training_window_shares_a_row_with_a_hold_out_window(
         gaps += [learned[a] - held[i] for i, a in enumerate(after) if a < len(learned)]
         assert min(gaps) > length - 1 + horizon
         assert len(held) >= 5
+        blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1)
+        assert order == "none" or min(map(len, blocks)) >= length - 1 + 5
+
+
+def test_a_window_longer_than_the_hold_out_widens_it() -> None:
+    held = split_rows(2000, config(window={"length": 256}), seed=0) == "holdout"
+    assert held.sum() == 256 - 1 + 5

@@ -1,7 +1,10 @@
 import math
+from itertools import pairwise
 
 import polars as pl
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.schema import Schema
 from data.windows import classes_of, make_samples
@@ -68,3 +71,46 @@ def test_values_are_targets_where_they_are_there() -> None:
 
 def test_classes_are_sorted_labels() -> None:
     assert classes_of(ROWS, SCHEMA) == ["new", "x", "z"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.integers(1, 3),
+            st.sampled_from(["train", "holdout"]),
+            st.sampled_from("uv"),
+            st.sampled_from(["x", "new", None]),
+        ),
+        max_size=40,
+    ),
+    length=st.integers(1, 5),
+    keep_unknown=st.booleans(),
+)
+def test_windows_are_those_that_a_plain_search_finds(
+    rows: list[tuple[bool, int, str, str, str | None]], length: int, keep_unknown: bool
+) -> None:
+    stored, batch, row = [], 1, 0
+    for next_batch, step, split, unit, label in rows:
+        batch, row = (batch + 1, 1) if next_batch else (batch, row + step)
+        stored.append((batch, row, split, unit, label))
+    stored.append((batch + 1, 1, "train", "u", "x"))
+    wanted = {"x", "new"} if keep_unknown else {"x"}
+    found = [
+        end - length + 1
+        for end in range(length - 1, len(stored))
+        if stored[end][4] in wanted
+        and all(
+            one[0] == two[0] and two[1] - one[1] == 1 and one[2:4] == two[2:4]
+            for one, two in pairwise(stored[end - length + 1 : end + 1])
+        )
+    ]
+    samples = make_samples(frame(stored), SCHEMA, length, ["x"], keep_unknown)
+    assert samples.starts_B.tolist() == found
+
+
+def test_a_batch_without_a_label_gives_no_samples() -> None:
+    silent = frame([(1, 1, "train", "u", None), (1, 2, "train", "u", None)])
+    assert classes_of(silent, SCHEMA) == []
+    assert len(make_samples(silent, SCHEMA, 1, [])) == 0
+    assert len(make_samples(silent, SCHEMA, 5, ["x"])) == 0
