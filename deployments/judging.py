@@ -21,7 +21,8 @@ def judge_version(line: Line, batch: Batch, exported: Exported) -> Judged:
     samples = make_samples(holdouts, line.schema, line.window_length, candidate.classes, keep_unknown=True)
     evidence = _evidence(line, batch, samples, candidate, champion, exported.parity_error)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)
-    return Judged(verdict, _score_on_new(line, evidence), _champion_holds(line, evidence))
+    compared_with = None if champion is None else champion.number
+    return Judged(verdict, _score_on_new(line, evidence), _champion_holds(line, evidence), compared_with)
 
 
 def _evidence(

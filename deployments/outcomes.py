@@ -67,11 +67,15 @@ class Exported:
 
 @dataclass(frozen=True)
 class Judged:
-    """The gate's verdict on a candidate, its score on the new hold-out, and whether the champion itself still holds."""
+    """The gate's verdict on a candidate, its score on the new hold-out, and whether the champion itself still holds.
+
+    champion: the version that it was compared with, and the only one that it may replace.
+    """
 
     verdict: Verdict
     score: float | None
     champion_holds: bool
+    champion: int | None
 
 
 @dataclass(frozen=True)

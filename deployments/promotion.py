@@ -32,7 +32,7 @@ def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged
     line.ledger.promote(
         line.name,
         exported.version,
-        champion.version if champion else None,
+        judged.champion,
         {"score": judged.score, "checks": [asdict(check) for check in judged.verdict.checks]},
         reason,
         (batch.id, "promote", asdict(promoted)),

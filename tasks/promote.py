@@ -3,6 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data.ledger import PromotionConflictError
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Promoted
@@ -20,15 +21,22 @@ def log_refused(line: Line, batch: Batch, rung: Rung, exported: Exported, judged
 @task(name="promote", task_run_name="promote {batch.name}", cache_policy=NO_CACHE)
 def promote_candidate(
     line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, decision: Decision
-) -> Promoted:
+) -> Promoted | None:
     """Register the version in MLflow, swap the champion in the ledger, and let the alias follow.
 
-    The swap and this step's line in the journal are one transaction.
+    The swap and this step's line in the journal are one transaction. Where another version went live since this one
+    was judged, by a rollback for instance, that one stays: the conflict is written down, and None comes back.
     """
-    written = line.ledger.journal(line.name, batch.id).get("promote")
-    if written is not None:
-        return Promoted(**written)
+    journal = line.ledger.journal(line.name, batch.id)
+    if "promote" in journal:
+        return Promoted(**journal["promote"])
+    if "conflict" in journal:
+        return None
     log_version(line, batch, rung, exported, judged, register=True)
-    promoted = promote_version(line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}")
+    try:
+        promoted = promote_version(line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}")
+    except PromotionConflictError as conflict:
+        line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {conflict}")
+        return None
     line.registry.project_champion(promoted.version)
     return promoted
