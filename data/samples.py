@@ -16,7 +16,7 @@ class Samples:
 
     rows_NC: float32, in order of time; a missing reading is NaN.
     starts_B: int64, the first row of each window; only windows that cross no group, file or split are listed.
-    targets_B: float32 values, or int64 class numbers.
+    targets_B: float32 values (B,), several (B, O), or int64 class numbers (B,).
     batches_B: int64 batch numbers.
     """
 
@@ -37,6 +37,16 @@ class Samples:
         n, c = self.rows_NC.shape
         windows = self.rows_NC.as_strided((max(n - self.length + 1, 0), self.length * c), (c, 1))
         return windows.index_select(0, starts_B).view(-1, self.length, c)
+
+    def to(self, device: torch.device) -> "Samples":
+        """The same samples on a device."""
+        return Samples(
+            self.rows_NC.to(device),
+            self.starts_B.to(device),
+            self.length,
+            self.targets_B.to(device),
+            self.batches_B.to(device),
+        )
 
     def take(self, index_B: Tensor) -> "Samples":
         """The samples at `index_B`, over the same rows."""

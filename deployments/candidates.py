@@ -1,5 +1,7 @@
 """One rung of the ladder: from the champion and the stored rows to a candidate."""
 
+from collections.abc import Sequence
+
 from data.samples import Samples
 from data.windows import classes_of, make_samples
 from deployments.champions import Version, lineage_of
@@ -7,20 +9,22 @@ from deployments.drafts import Classes
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch
+from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.learn import bootstrap, learns_from_history, patch, retrain, update
 from learning.plan import LearningPlan
-from learning.trainer import Progress
 
 
-def make_candidate(line: Line, batch: Batch, rung: Rung, progress: Progress | None) -> tuple[Candidate, Classes] | None:
+def make_candidate(
+    line: Line, batch: Batch, rung: Rung, callbacks: Sequence[Callback] = ()
+) -> tuple[Candidate, Classes] | None:
     """The candidate that a rung makes of all batches up to this one, and its classes.
 
     None where the rung has nothing to work with: no labelled rows, fewer than two classes, nothing to blend.
     """
     lineage = lineage_of(line)
     if lineage is None or rung == "retrain":
-        return _from_history(line, batch, lineage, progress)
+        return _from_history(line, batch, lineage, callbacks)
     plan = plan_of(line, lineage.classes)
     everything = rung != "patch" and learns_from_history(line.config.update)
     since = 1 if everything else lineage.candidate.trained_through + 1
@@ -30,11 +34,11 @@ def make_candidate(line: Line, batch: Batch, rung: Rung, progress: Progress | No
     if rung == "patch":
         blended = patch(plan, lineage.candidate, new)
         return None if blended is None else (blended, lineage.classes)
-    return update(plan, lineage.candidate, new, progress), lineage.classes
+    return update(plan, lineage.candidate, new, callbacks), lineage.classes
 
 
 def _from_history(
-    line: Line, batch: Batch, lineage: Version | None, progress: Progress | None
+    line: Line, batch: Batch, lineage: Version | None, callbacks: Sequence[Callback] = ()
 ) -> tuple[Candidate, Classes] | None:
     """A first candidate, or a retrain of the lineage; its classes are all that the training rows hold."""
     frame = line.store.read(batches=range(1, batch.number + 1), split="train")
@@ -44,8 +48,8 @@ def _from_history(
         return None
     plan = plan_of(line, classes)
     if lineage is None:
-        return bootstrap(plan, history, progress), classes
-    return retrain(plan, lineage.candidate, history, progress), classes
+        return bootstrap(plan, history, callbacks), classes
+    return retrain(plan, lineage.candidate, history, callbacks), classes
 
 
 def plan_of(line: Line, classes: Classes) -> LearningPlan:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learning.blend import Evidence, evidence_from_json
 from learning.memory import Memory
-from learning.trainer import Cost, EpochRecord
+from learning.metrics import Cost, EpochMetrics
 from models.config import ModelConfig
 from models.network import Network, build_network, collapse
 
@@ -29,7 +29,7 @@ class Candidate:
     trained_through: int
     strategy: str
     cost: Cost
-    history: tuple[EpochRecord, ...] = ()
+    history: tuple[EpochMetrics, ...] = ()
 
     def served(self) -> Network:
         """The one-headed network that goes into production, in evaluation mode."""
@@ -74,5 +74,5 @@ class Candidate:
             config["trained_through"],
             config["strategy"],
             Cost(**config["cost"]),
-            tuple(EpochRecord(**record) for record in config["history"]),
+            tuple(EpochMetrics(**record) for record in config["history"]),
         )

@@ -1,27 +1,58 @@
 """How a pipeline's network learns."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+
+from data.config import Config
+from learning.augmentation import AugmentationConfig
+from learning.losses import LossConfig
+from learning.optimisers import AdamW, OptimiserConfig
+from learning.presets import TRAINING_PRESETS
+from learning.schedules import Linear, ScheduleConfig
+
+Positive = Annotated[float, Field(gt=0)]
 
 
-class _LearningConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class TrainingConfig(Config):
+    """Training from a fresh network: the first champion, a retrain, the comparisons, and runs of their own.
 
+    preset: a set of values for the other keys; keys that stand beside it win over it.
+    """
 
-class TrainingConfig(_LearningConfig):
-    """Training from a fresh network: the first champion, a retrain, and the comparisons."""
-
-    preset: Literal["fast"] = "fast"
+    preset: Literal["fast", "v2", "robust", "imbalanced"] = "fast"
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0, description="the schedule's peak")
     weight_decay: float = Field(default=0.01, ge=0)
+    optimiser: OptimiserConfig = AdamW()
+    schedule: ScheduleConfig = Linear()
+    loss: LossConfig | None = Field(default=None, description="null: cross-entropy for classes, mse for values")
+    class_weights: Literal["balanced"] | list[Positive] | None = Field(
+        default=None, description="balanced: each class counts the same, however rare; or a weight for each class"
+    )
+    augmentations: list[AugmentationConfig] = Field(default=[])
     patience: int = Field(default=10, ge=1, description="epochs without a better validation loss before it stops")
+    min_delta: float = Field(default=0.001, ge=0, description="how much lower a loss must be to count as better")
+    clip_norm: float | None = Field(default=None, gt=0, description="the longest gradient")
+    ema_decay: float | None = Field(default=None, gt=0, lt=1, description="serve a moving average of the weights")
+    device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
+    devices: int = Field(default=1, ge=1, description="processes that share each batch; on the CPU too")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    threads: int | None = Field(default=None, ge=1, description="null: one, or as a short test of a large network says")
     seed: int = Field(default=0, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, document: Any) -> Any:
+        match document:
+            case {"preset": str(name)} if name in TRAINING_PRESETS:
+                return {**TRAINING_PRESETS[name], **document}
+            case _:
+                return document
 
-class _UpdateConfig(_LearningConfig):
+
+class _UpdateConfig(Config):
     memory_rows: int = Field(default=4000, ge=0, description="samples of earlier batches kept for replay")
 
 

@@ -4,7 +4,7 @@ Every function is pure: it returns a new `Candidate` and leaves the champion as 
 training seed and the number of the newest batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
@@ -13,20 +13,21 @@ import torch
 
 from data.samples import Samples
 from learning.blend import Evidence, no_evidence
+from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.config import HalfLives, Replay, Retrain, Scratch, UpdateConfig
 from learning.memory import Memory, empty_memory
+from learning.metrics import Cost, Training
 from learning.plan import LearningPlan
 from learning.randomness import seeded
 from learning.strategies import fine_tune, half_lives, last_layer, replay, scratch
 from learning.strategies import retrain as retrain_strategy
-from learning.trainer import Cost, Progress, Training
 from models.network import Network, copy_head
 
 
 class _Update(Protocol):
     def __call__(
-        self, plan: LearningPlan, champion: Candidate, samples: Samples, progress: Progress | None, /
+        self, plan: LearningPlan, champion: Candidate, samples: Samples, callbacks: Sequence[Callback], /
     ) -> Candidate: ...
 
 
@@ -45,14 +46,14 @@ def learns_from_history(config: UpdateConfig) -> bool:
     return isinstance(config, Retrain | Scratch)
 
 
-def bootstrap(plan: LearningPlan, samples: Samples, progress: Progress | None = None) -> Candidate:
+def bootstrap(plan: LearningPlan, samples: Samples, callbacks: Sequence[Callback] = ()) -> Candidate:
     """The first candidate, trained from fresh weights on all samples there are.
 
     Raises ValueError for no samples, FloatingPointError where a loss is not finite.
     """
     number = _last_batch(samples)
     with seeded(plan.training.seed, number):
-        network, training = scratch.train_fresh(plan, samples, progress)
+        network, training = scratch.train_fresh(plan, samples, callbacks)
         network = copy_head(network, len(plan.half_lives))
         memory = _memory_of(plan, samples)
     evidence = no_evidence(plan.task, network.heads, number)
@@ -71,7 +72,7 @@ def patch(plan: LearningPlan, champion: Candidate, new: Samples) -> Candidate | 
     return replace(champion, evidence=evidence, cost=Cost(0, perf_counter() - started), history=())
 
 
-def update(plan: LearningPlan, champion: Candidate, new: Samples, progress: Progress | None = None) -> Candidate:
+def update(plan: LearningPlan, champion: Candidate, new: Samples, callbacks: Sequence[Callback] = ()) -> Candidate:
     """Learn from all training samples of the batches after `champion.trained_through`.
 
     Strategies that learn from history (`learns_from_history`) are given all of it. The evidence of a batch comes from
@@ -83,11 +84,11 @@ def update(plan: LearningPlan, champion: Candidate, new: Samples, progress: Prog
     _refuse_another_shape(plan, champion)
     evidence = _observe(champion, new)
     with seeded(plan.training.seed, number):
-        candidate = _UPDATES[plan.update.strategy](plan, champion, new, progress)
+        candidate = _UPDATES[plan.update.strategy](plan, champion, new, callbacks)
     return replace(candidate, evidence=evidence, trained_through=number, strategy=plan.update.strategy)
 
 
-def retrain(plan: LearningPlan, champion: Candidate, history: Samples, progress: Progress | None = None) -> Candidate:
+def retrain(plan: LearningPlan, champion: Candidate, history: Samples, callbacks: Sequence[Callback] = ()) -> Candidate:
     """Learn everything again from a warm start (the strategy `scratch`: from fresh weights); classes may be new.
 
     Raises ValueError for no samples, FloatingPointError where a loss is not finite.
@@ -97,9 +98,9 @@ def retrain(plan: LearningPlan, champion: Candidate, history: Samples, progress:
     evidence = _observe(champion, history) if same_heads else no_evidence(plan.task, len(plan.half_lives), number)
     with seeded(plan.training.seed, number):
         if isinstance(plan.update, Scratch):
-            network, training = scratch.train_fresh(plan, history, progress)
+            network, training = scratch.train_fresh(plan, history, callbacks)
         else:
-            network, training = retrain_strategy.train_warm(plan, champion, history, progress)
+            network, training = retrain_strategy.train_warm(plan, champion, history, callbacks)
         memory = _memory_of(plan, history)
         if isinstance(plan.update, HalfLives):
             network = copy_head(network, len(plan.half_lives))

@@ -1,9 +1,7 @@
-"""Means and deviations of what a network learns from, and samples in those units.
+"""Means and deviations of what a network learns from.
 
-Shapes: N rows, B samples, L window length, C features.
+Shapes: N rows, B samples, L window length, C features, O outputs.
 """
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,36 +12,35 @@ from models.network import Network
 
 def fit_normalisers(network: Network, samples: Samples) -> None:
     """Fit a fresh network's input and target units to the samples."""
-    mean_C, std_C, mean, std = _units(network, samples, torch.ones(len(samples)))
+    mean_C, std_C, mean_O, std_O = _units(network, samples, torch.ones(len(samples)))
     network.normaliser.mean_C.copy_(mean_C)
     network.normaliser.std_C.copy_(std_C)
-    network.target_mean.copy_(mean)
-    network.target_std.copy_(std)
+    network.target_mean.copy_(mean_O)
+    network.target_std.copy_(std_O)
 
 
 def refit_normalisers(network: Network, samples: Samples, weights_B: Tensor | None = None) -> None:
     """Fit the units to the weighted samples and fold the change into the weights: the function stays the same."""
-    mean_C, std_C, mean, std = _units(network, samples, torch.ones(len(samples)) if weights_B is None else weights_B)
+    weights_B = torch.ones(len(samples)) if weights_B is None else weights_B
+    mean_C, std_C, mean_O, std_O = _units(network, samples, weights_B)
     network.renormalise_inputs(mean_C, std_C)
-    network.renormalise_target(mean, std)
+    network.renormalise_target(mean_O, std_O)
 
 
-@torch.no_grad()
-def normalised(network: Network, samples: Samples) -> Samples:
-    """The samples in the network's units, made once so that no training step does it again."""
-    rows_NC, targets_B = network.normaliser(samples.rows_NC), samples.targets_B
-    if network.task == "regression":
-        targets_B = (targets_B - network.target_mean) / network.target_std
-    return replace(samples, rows_NC=rows_NC, targets_B=targets_B)
+def normalised_targets(network: Network, samples: Samples) -> Tensor:
+    """Values in deviations from their mean, of the same shape; class numbers as they are."""
+    if network.task == "classification":
+        return samples.targets_B
+    return (samples.targets_B - network.target_mean) / network.target_std
 
 
 def _units(network: Network, samples: Samples, weights_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean and deviation of the features (C,), and of the target; classes have no unit: 0 and 1."""
+    """Mean and deviation of the features (C,), and of the targets (O,); classes have no unit: 0 and 1."""
     mean_C, std_C = _moments(samples.rows_NC, _row_weights(samples, weights_B))
     if network.task == "classification":
-        return mean_C, std_C, torch.zeros(()), torch.ones(())
-    mean_1, std_1 = _moments(samples.targets_B[:, None], weights_B)
-    return mean_C, std_C, mean_1[0], std_1[0]
+        return mean_C, std_C, torch.zeros(network.outputs), torch.ones(network.outputs)
+    mean_O, std_O = _moments(samples.targets_B.view(len(samples), network.outputs), weights_B)
+    return mean_C, std_C, mean_O, std_O
 
 
 def _row_weights(samples: Samples, weights_B: Tensor) -> Tensor:

@@ -1,29 +1,36 @@
 """A progress bar for trainings."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from learning.trainer import EpochRecord
-from learning.trainer import Progress as Report
+from learning.callbacks import Callback
+from learning.metrics import EpochMetrics
+from learning.state import TrainingState
 
 
-@contextmanager
-def progress_bar(title: str, console: Console | None = None) -> Generator[Report]:
-    """A bar that takes `EpochRecord`s and goes away when the training is over."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None, losses="")
+class ProgressBar(Callback):
+    """A bar that follows the epochs, and goes away when the training is over."""
 
-        def report(record: EpochRecord) -> None:
-            bar.update(task, completed=record.epoch, total=record.epochs, losses=losses_text(record))
+    def __init__(self, title: str, console: Console | None = None) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"))
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self._task = self._bar.add_task(title, total=None, losses="")
 
-        yield report
+    def fit_start(self, state: TrainingState) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def epoch_end(self, state: TrainingState) -> None:
+        """Show the epoch and its losses."""
+        losses = losses_text(state.history[-1], state.config.epochs)
+        self._bar.update(self._task, completed=len(state.history), total=state.config.epochs, losses=losses)
+
+    def fit_end(self, state: TrainingState) -> None:
+        """Take the bar away."""
+        self._bar.stop()
 
 
-def losses_text(record: EpochRecord) -> str:
+def losses_text(metrics: EpochMetrics, epochs: int) -> str:
     """One epoch's losses in words."""
-    held_back = "" if record.validation_loss is None else f", validation {record.validation_loss:.4g}"
-    return f"epoch {record.epoch}/{record.epochs}: loss {record.loss:.4g}{held_back}"
+    held_back = "" if metrics.val_loss is None else f", validation {metrics.val_loss:.4g}"
+    return f"epoch {metrics.epoch}/{epochs}: loss {metrics.train_loss:.4g}{held_back}"

@@ -3,6 +3,7 @@
 Shapes: M samples, K heads.
 """
 
+import math
 from collections.abc import Iterable
 from time import perf_counter
 
@@ -11,9 +12,15 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from data.samples import Samples
+from learning.batches import TrainingSet, batches
+from learning.class_weights import class_weights
 from learning.config import TrainingConfig
-from learning.normalisation import normalised, refit_normalisers
-from learning.trainer import Cost, EpochRecord, Training, batches, falling_rates, make_optimiser, run_epoch
+from learning.losses import make_loss
+from learning.metrics import Cost, Training
+from learning.normalisation import normalised_targets, refit_normalisers
+from learning.optimisers import make_optimiser
+from learning.schedules import Linear, epoch_rates
+from learning.steps import batch_loss
 from models.network import Network, build_network
 
 SHRINK = 0.95
@@ -51,11 +58,40 @@ def refresh(
     steps = min(max(EPOCHS * len(samples) // config.batch_size, LEAST_STEPS), MOST_STEPS)
     drawn = torch.multinomial(chances_M, steps * config.batch_size, replacement=True)
     weights_MK = (shares_MK / chances_M.clamp_min(1e-30)[:, None]).float() if network.heads > 1 else None
-    optimiser = make_optimiser(network.parameters() if parameters is None else parameters, config)
-    rates = falling_rates(steps, config.learning_rate)
-    loss = run_epoch(
-        network, optimiser, batches(normalised(network, samples), drawn, config.batch_size, weights_MK), rates
+    optimiser = make_optimiser(
+        network.parameters() if parameters is None else parameters,
+        config.optimiser,
+        config.learning_rate,
+        config.weight_decay,
     )
+    _run_steps(network, samples, drawn, weights_MK, optimiser, config, steps)
     network.eval()
-    seconds = perf_counter() - started
-    return Training((EpochRecord(1, 1, loss, None, seconds),), Cost(len(drawn), seconds))
+    return Training((), Cost(len(drawn), perf_counter() - started))
+
+
+def _run_steps(
+    network: Network,
+    samples: Samples,
+    drawn: Tensor,
+    weights_MK: Tensor | None,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    steps: int,
+) -> None:
+    training_set = TrainingSet(samples, normalised_targets(network, samples), network.normaliser)
+    weights_O = class_weights(config.class_weights, samples.targets_B, network.outputs)
+    loss_of = make_loss(config.loss, network.task, weights_O)
+    (group,) = optimiser.param_groups
+    rates = epoch_rates(Linear(), config.learning_rate, 1, 1, steps, ())
+    network.train()
+    for batch, rate in zip(batches(training_set, drawn, [config.batch_size] * steps, weights_MK), rates, strict=True):
+        group["lr"] = rate
+        loss, _ = batch_loss(network.normalised_outputs, loss_of, batch, config.augmentations)
+        optimiser.zero_grad()
+        loss.backward()
+        if config.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(group["params"], config.clip_norm)
+        optimiser.step()
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError("the loss of an update is not finite: its samples or targets are not")
+    network.zero_grad()

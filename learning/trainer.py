@@ -1,177 +1,287 @@
-"""The training loop: order the whole set at once, gather it in long pieces, split these into batches.
+"""The training loop: one for training and validation, on the engine that the configuration asks for.
 
-Shapes: M samples, B samples of one step, K heads.
+Shapes: M samples, B samples of one batch, K heads, O outputs. `learning.callbacks` shows the loop with its events.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from data.samples import Samples
+from learning.averaging import MovingAverage
+from learning.batches import Batch, TrainingSet, batch_sizes, batches
+from learning.callbacks import EVENTS, Callback
+from learning.class_weights import class_weights
 from learning.config import TrainingConfig
-from learning.losses import mean_loss
-from learning.normalisation import normalised
+from learning.engine import Engine, PlainEngine
+from learning.losses import make_loss
+from learning.metrics import Cost, EpochMetrics, Training
+from learning.normalisation import normalised_targets
+from learning.optimisers import make_optimiser
+from learning.presets import V2_LEAST_STEPS
+from learning.schedules import epoch_rates
+from learning.state import TrainingState
+from learning.steps import batch_loss
+from learning.threads import choose_threads, threads
 from learning.validation import split_validation
 from models.network import Network
 
-PIECE_STEPS = 64
-"""So many steps' inputs are gathered at once: enough that a step's own work dominates, little memory for windows."""
-
-WARM_UP_STEPS = 5
-FINAL_RATE = 0.05
-
-Step = tuple[Tensor, Tensor, Tensor | None]
-"""Inputs, targets (B,), and shares (B, K) or None."""
+VALIDATED_AT_ONCE = 4096
+COUNTED_AT_ONCE = 64
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """How one epoch went. Losses are in the network's units; `validation_loss` is None where nothing was held back."""
+class Trainer:
+    """One training of a network, in place; its normaliser is fitted already and it has one head.
 
-    epoch: int
-    epochs: int
-    loss: float
-    validation_loss: float | None
-    seconds: float
-
-
-Progress = Callable[[EpochRecord], None]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What learning took: samples that went through a gradient step, and seconds."""
-
-    samples: int
-    seconds: float
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.samples + other.samples, self.seconds + other.seconds)
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training did besides changing the network."""
-
-    history: tuple[EpochRecord, ...]
-    cost: Cost
-
-
-def fit(network: Network, samples: Samples, config: TrainingConfig, progress: Progress | None = None) -> Training:
-    """Train the network in place on all samples until its validation loss stops improving; the best weights stay.
-
-    The network has one head, and its normaliser is fitted already. Uses torch's global generator.
-    Raises ValueError for no samples, FloatingPointError where a loss is not finite.
+    Uses torch's global generator. `prepare` puts all in place, `run` trains until the end or a stop.
     """
-    if len(samples) == 0:
-        raise ValueError("there are no training samples to learn from")
-    started = perf_counter()
-    train, validation = split_validation(normalised(network, samples), torch.default_generator)
-    optimiser = make_optimiser(network.parameters(), config)
-    rates = falling_rates(config.epochs * math.ceil(len(train) / config.batch_size), config.learning_rate)
-    history: list[EpochRecord] = []
-    best = _Best(network)
-    for epoch in range(1, config.epochs + 1):
-        steps = batches(train, torch.randperm(len(train)), config.batch_size)
-        loss = run_epoch(network, optimiser, steps, rates)
-        held_back = validation_loss(network, validation)
-        history.append(EpochRecord(epoch, config.epochs, loss, held_back, perf_counter() - started))
-        if progress is not None:
-            progress(history[-1])
-        if held_back is not None and not best.improved(network, held_back, epoch, config.patience):
-            break
-    best.restore(network)
-    return Training(tuple(history), Cost(len(history) * len(train), perf_counter() - started))
+
+    def __init__(
+        self,
+        network: Network,
+        samples: Samples,
+        config: TrainingConfig,
+        callbacks: Iterable[Callback] = (),
+        engine: Engine | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.engine = engine or PlainEngine()
+        self.config, self.network = config, network
+        optimiser = make_optimiser(network.parameters(), config.optimiser, config.learning_rate, config.weight_decay)
+        seed = int(torch.randint(2**62, ())) if seed is None else seed
+        self.state = TrainingState(network, optimiser, config, seed)
+        train, validation = split_validation(samples, self.state.generator(0))
+        self._forward = self.engine.prepare(network, optimiser)
+        self.training_set = self._on_device(train)
+        self.validation_set = None if validation is None else self._on_device(validation)
+        weights_O = class_weights(config.class_weights, train.targets_B, network.outputs)
+        self._loss = make_loss(
+            config.loss, network.task, None if weights_O is None else weights_O.to(self.engine.device)
+        )
+        if config.ema_decay is not None:
+            self.state.average = MovingAverage(network.parameters(), config.ema_decay)
+        self._initial = deepcopy(network.state_dict())
+        self._listeners = _listeners(callbacks)
+        self._uncounted: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._started = perf_counter()
+        self.threads = config.threads
+        self.notes: tuple[str, ...] = ()
+
+    @property
+    def seconds_in_epoch(self) -> float:
+        """Since the epoch at work was started or resumed."""
+        return perf_counter() - self._started
+
+    def listen(self, callback: Callback) -> None:
+        """Let one more callback hear of the events, after the others."""
+        for event, listeners in _listeners([callback]).items():
+            self._listeners[event].extend(listeners)
+
+    def run(self) -> Training:
+        """Train until the configured epochs are over, nothing gets better any more, or a callback stops it.
+
+        The best weights stay. Raises FloatingPointError where a loss is not finite, naming step and tensor; the last
+        good weights stay.
+        """
+        started = perf_counter()
+        self.threads = self.threads or self.choose_threads()
+        with threads(self.threads):
+            self._emit("fit_start")
+            try:
+                while self.state.outcome is None:
+                    self._run_epoch()
+            except FloatingPointError:
+                self.network.load_state_dict(self.state.best.weights or self._initial)
+                raise
+            finally:
+                self._emit("fit_end")
+        if self.state.outcome != "paused":
+            self._serve_best()
+        cost = Cost(self.state.samples_learned, perf_counter() - started)
+        assert self.state.outcome is not None
+        return Training(tuple(self.state.history), cost, self.state.outcome, (*self.notes, *self._notes()))
+
+    def choose_threads(self) -> int:
+        """As many as the network's size, and for a large one a short test, make best."""
+        if self.engine.device.type != "cpu":
+            return torch.get_num_threads()
+        weights = sum(p.numel() for p in self.network.parameters())
+        size = min(self.config.batch_size, len(self.training_set))
+        first = self.training_set.samples.inputs(torch.arange(size))
+
+        def step() -> None:
+            with torch.random.fork_rng(devices=[]):
+                self.network.train()
+                loss = self.network.normalised_outputs(self.network.normaliser(first)).square().mean()
+                torch.autograd.grad(loss, list(self.network.parameters()), allow_unused=True)
+
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        chosen = choose_threads(weights, size * self.training_set.samples.length, step)
+        self.network.load_state_dict(buffers, strict=False)
+        return chosen
+
+    def count_uncounted(self) -> None:
+        """Add the latest batches to the epoch's sums; raises FloatingPointError where a loss is not finite."""
+        waiting, self._uncounted = self._uncounted, []
+        if not waiting:
+            return
+        state, sizes = self.state, [len(targets) for _, _, targets in waiting]
+        losses = torch.stack([loss for loss, _, _ in waiting]).tolist()
+        for i, (loss, size) in enumerate(zip(losses, sizes, strict=True)):
+            if not math.isfinite(loss):
+                raise FloatingPointError(self._not_finite(f"step {state.step - len(losses) + i + 1}"))
+            state.loss_sum += loss * size
+        state.loss, state.seen = losses[-1], state.seen + sum(sizes)
+        if self.network.task == "classification":
+            state.correct += _correct(torch.cat([o for _, o, _ in waiting]), torch.cat([t for _, _, t in waiting]))
+
+    def _run_epoch(self) -> None:
+        state = self.state
+        self._started = perf_counter()
+        self._emit("epoch_start")
+        rate = self._learn_epoch()
+        stopped = self.engine.agree(state.stopped)
+        if stopped is not None:
+            state.stopped = stopped
+            return
+        self._emit("validation_start")
+        with state.average.in_place() if state.average else nullcontext():
+            val_loss, val_accuracy = self._validate(state.epoch)
+        seconds = state.seconds + self.seconds_in_epoch
+        train_loss, train_accuracy = state.loss_sum / state.seen, self._accuracy(state.correct, state.seen)
+        metrics = EpochMetrics(state.epoch, train_loss, train_accuracy, val_loss, val_accuracy, rate, seconds)
+        state.history.append(metrics)
+        state.end_epoch()
+        self._emit("epoch_end")
+
+    def _learn_epoch(self) -> float:
+        """The epoch's batches that are left; returns the last learning rate."""
+        state, engine = self.state, self.engine
+        (group,) = state.optimiser.param_groups
+        sizes = batch_sizes(len(self.training_set), self.config.batch_size)
+        rates = self._rates(len(sizes))
+        order_M = torch.randperm(len(self.training_set), generator=state.generator(state.epoch)).to(engine.device)
+        left = order_M[sum(sizes[: state.step]) :]
+        if engine.processes > 1:
+            torch.manual_seed(state.generator(state.epoch).initial_seed() + engine.rank)
+        self.network.train()
+        on_start, on_end, on_cpu = (
+            self._listeners["batch_start"],
+            self._listeners["batch_end"],
+            engine.device.type == "cpu",
+        )
+        batch_of_rest = batches(self.training_set, left, sizes[state.step :])
+        for batch, rate in zip(batch_of_rest, rates[state.step :], strict=True):
+            for event in on_start:
+                event(state)
+            if state.stopped is not None and engine.processes == 1:
+                break
+            group["lr"] = rate
+            mine = self._mine(batch)
+            loss, outputs_BKO = self._learn(mine)
+            state.step += 1
+            state.samples_learned += len(batch.targets)
+            self._uncounted.append((loss, outputs_BKO, mine.targets))
+            if len(self._uncounted) == COUNTED_AT_ONCE or (on_cpu and not math.isfinite(loss.item())):
+                self.count_uncounted()
+            for event in on_end:
+                event(state)
+        self.count_uncounted()
+        return group["lr"]
+
+    def _learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, outputs_BKO = batch_loss(self._forward, self._loss, batch, self.config.augmentations)
+        self.engine.backward(loss)
+        self.engine.step(self.config.clip_norm)
+        if self.state.average is not None:
+            self.state.average.update()
+        return loss.detach(), outputs_BKO.detach()
+
+    def _mine(self, batch: Batch) -> Batch:
+        """This process's part of a batch."""
+        if self.engine.processes == 1:
+            return batch
+        part = slice(self.engine.rank, None, self.engine.processes)
+        return Batch(batch.inputs[part], batch.targets[part], None)
+
+    @torch.no_grad()
+    def _validate(self, epoch: int) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy on what was held back, after which the weights may be the best so far."""
+        held_back = self.validation_set
+        if held_back is None:
+            return None, None
+        self.network.eval()
+        total, correct, count = 0.0, 0, len(held_back)
+        sizes = batch_sizes(count, VALIDATED_AT_ONCE)
+        for batch in batches(held_back, torch.arange(count, device=self.engine.device), sizes):
+            outputs_BKO = self._forward(batch.inputs)
+            total += float(self._loss(outputs_BKO, batch.targets, None)) * len(batch.targets)
+            if self.network.task == "classification":
+                correct += _correct(outputs_BKO, batch.targets)
+        if not math.isfinite(total):
+            raise FloatingPointError(self._not_finite("validation"))
+        self.state.best.note(self.network, total / count, epoch, self.config.min_delta)
+        return total / count, self._accuracy(correct, count)
+
+    def _rates(self, steps: int) -> list[float]:
+        losses = [m.val_loss for m in self.state.history if m.val_loss is not None]
+        return epoch_rates(
+            self.config.schedule, self.config.learning_rate, self.state.epoch, self.config.epochs, steps, losses
+        )
+
+    def _serve_best(self) -> None:
+        state = self.state
+        if state.best.weights is not None:
+            self.network.load_state_dict(state.best.weights)
+        elif state.average is not None:
+            state.average.swap()
+        self.network.to("cpu").zero_grad()
+
+    def _accuracy(self, correct: int, count: int) -> float | None:
+        return correct / count if self.network.task == "classification" else None
+
+    def _on_device(self, samples: Samples) -> TrainingSet:
+        moved = samples.to(self.engine.device)
+        return TrainingSet(moved, normalised_targets(self.network, moved), self.network.normaliser)
+
+    def _notes(self) -> tuple[str, ...]:
+        steps = self.config.epochs * len(batch_sizes(len(self.training_set), self.config.batch_size))
+        if self.config.preset != "v2" or steps >= V2_LEAST_STEPS:
+            return ()
+        return (
+            f"the preset v2 learns slowly: {steps:,} steps leave it under-trained, it needs about {V2_LEAST_STEPS:,}; "
+            f"take more epochs, or the preset fast",
+        )
+
+    def _emit(self, event: str) -> None:
+        for listener in self._listeners[event]:
+            listener(self.state)
+
+    def _not_finite(self, where: str) -> str:
+        parts = [self.training_set, *([] if self.validation_set is None else [self.validation_set])]
+        readings = self.training_set.samples.rows_NC.nan_to_num(nan=0.0)  # a missing reading is no fault
+        tensors = {"inputs": readings, "targets": torch.cat([part.targets for part in parts])}
+        gradients = {f"the gradient of {n}": p.grad for n, p in self.network.named_parameters() if p.grad is not None}
+        suspects = {**tensors, **self.network.state_dict(), **gradients}
+        broken = [name for name, tensor in suspects.items() if not tensor.isfinite().all()]
+        epoch = f"epoch {self.state.epoch}, {where}"
+        return f"the loss is not finite at {epoch}; not finite: {', '.join(broken) or 'the loss alone'}"
 
 
-def make_optimiser(parameters: Iterable[Parameter], config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW in its fused form, which alone makes an MLP's step 1.3 to 1.6 times faster."""
-    return torch.optim.AdamW(list(parameters), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+def _correct(outputs_BKO: Tensor, targets_B: Tensor) -> int:
+    return int((outputs_BKO[:, 0].argmax(1) == targets_B).sum())
 
 
-def falling_rates(steps: int, peak: float) -> Iterator[float]:
-    """The learning rate of each step: a short warm-up, then a straight line down to a twentieth of the peak."""
-    for step in range(steps):
-        warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-        yield peak * warm * (1 - (1 - FINAL_RATE) * step / steps)
-
-
-def batches(samples: Samples, order_M: Tensor, batch_size: int, shares_MK: Tensor | None = None) -> Iterator[Step]:
-    """Inputs, targets and shares of each step, in the given order of samples (which may repeat some)."""
-    for piece in order_M.split(batch_size * PIECE_STEPS):
-        inputs = samples.inputs(piece).split(batch_size)
-        targets = samples.targets_B[piece].split(batch_size)
-        shares = [None] * len(targets) if shares_MK is None else shares_MK[piece].split(batch_size)
-        yield from zip(inputs, targets, shares, strict=True)
-
-
-def run_epoch(
-    network: Network, optimiser: torch.optim.Optimizer, steps: Iterable[Step], rates: Iterator[float]
-) -> float:
-    """One gradient step for each batch; returns the mean loss.
-
-    Raises FloatingPointError naming step and tensor as soon as a loss is not finite.
-    """
-    network.train()
-    (group,) = optimiser.param_groups
-    total, count = 0.0, 0
-    for (inputs, targets_B, shares_BK), group["lr"] in zip(steps, rates, strict=False):
-        optimiser.zero_grad()
-        loss = mean_loss(network.normalised_outputs(inputs), targets_B, shares_BK)
-        loss.backward()
-        optimiser.step()
-        value = loss.item()
-        count += 1
-        if not math.isfinite(value):
-            raise FloatingPointError(_not_finite(network, inputs, targets_B, count))
-        total += value
-    network.zero_grad()
-    return total / max(count, 1)
-
-
-@torch.no_grad()
-def validation_loss(network: Network, samples: Samples | None) -> float | None:
-    """The mean loss on samples in the network's units; None where there are none."""
-    if samples is None:
-        return None
-    network.eval()
-    pieces = torch.arange(len(samples)).split(4096)
-    total = sum(
-        float(mean_loss(network.normalised_outputs(samples.inputs(p)), samples.targets_B[p], None)) * len(p)
-        for p in pieces
-    )
-    if not math.isfinite(total):
-        raise FloatingPointError(_not_finite(network, samples.rows_NC, samples.targets_B, step=0))
-    return total / len(samples)
-
-
-class _Best:
-    """The weights of the epoch with the lowest validation loss."""
-
-    def __init__(self, network: Network) -> None:
-        self.loss, self.epoch = math.inf, 0
-        self.state: dict[str, Tensor] | None = None
-
-    def improved(self, network: Network, loss: float, epoch: int, patience: int) -> bool:
-        """Note an epoch; False once the last `patience` epochs brought nothing better."""
-        if loss < self.loss:
-            self.loss, self.epoch, self.state = loss, epoch, deepcopy(network.state_dict())
-        return epoch - self.epoch < patience
-
-    def restore(self, network: Network) -> None:
-        if self.state is not None:
-            network.load_state_dict(self.state)
-
-
-def _not_finite(network: Network, inputs: Tensor, targets_B: Tensor, step: int) -> str:
-    tensors = {"inputs": inputs, "targets": targets_B, **network.state_dict()}
-    gradients = {f"the gradient of {n}": p.grad for n, p in network.named_parameters() if p.grad is not None}
-    broken = [name for name, tensor in (tensors | gradients).items() if not tensor.isfinite().all()]
-    where = f"step {step}" if step else "validation"
-    return f"the loss is not finite at {where}; not finite: {', '.join(broken) or 'the loss alone'}"
+def _listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callable[[TrainingState], None]]]:
+    """For each event the methods that say something; the others cost nothing."""
+    chosen: dict[str, list[Callable[[TrainingState], None]]] = {event: [] for event in EVENTS}
+    for callback in callbacks:
+        for event in EVENTS:
+            if getattr(type(callback), event) is not getattr(Callback, event):
+                chosen[event].append(getattr(callback, event))
+    return chosen

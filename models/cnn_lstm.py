@@ -1,41 +1,40 @@
-"""Convolutions, an LSTM and attention pooling over a window.
+"""The hybrid trunk: convolutions, an LSTM and attention pooling over a window.
 
-Shapes: B samples, L window length, C features, H LSTM units.
+Shapes: B samples, L window length, C features, H units.
 """
-
-from itertools import pairwise
 
 from torch import Tensor, nn
 
 from models.config import CnnLstmConfig
+from models.layers import Convolutions, Dense, InputLayer, as_windows
 
 
 class CnnLstm(nn.Module):
-    """(B, L, C) → (B, H), for any B and L.
-
-    The convolutions pad with the edge's own values, so that a change of the normaliser folds into the first one
-    exactly, at the edges too. `first` reads the normalised inputs; `width` is what the heads read.
-    """
+    """(B, L, C) or (B, C) → (B, H), for any B and L."""
 
     def __init__(self, config: CnnLstmConfig, features: int) -> None:
         super().__init__()
-        sizes = [features, *config.channels]
-        self.convolutions = nn.ModuleList(
-            [nn.Conv1d(a, b, config.kernel_size, padding="same", padding_mode="replicate") for a, b in pairwise(sizes)]
+        self.convolutions = Convolutions(features, config.channels, config.kernel_size)
+        self.lstm = nn.LSTM(
+            config.channels[-1],
+            config.units,
+            config.layers,
+            batch_first=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+            bidirectional=config.bidirectional,
         )
-        self.lstm = nn.LSTM(sizes[-1], config.lstm_units, batch_first=True)
-        self.attention = nn.Linear(config.lstm_units, 1)
+        states = config.units * (1 + config.bidirectional)
+        self.attention = nn.Linear(states, 1)
         self.dropout = nn.Dropout(config.dropout)
-        self.width = config.lstm_units
+        self.dense = Dense(states, config.hidden_units, config.dropout)
+        self.width = self.dense.width
 
     @property
-    def first(self) -> nn.Module:
-        return self.convolutions[0]
+    def input_layers(self) -> list[InputLayer]:
+        return self.convolutions.input_layers
 
-    def forward(self, windows_BLC: Tensor) -> Tensor:
-        signals_BCL = windows_BLC.transpose(1, 2)
-        for convolution in self.convolutions:
-            signals_BCL = convolution(signals_BCL).relu()
-        states_BLH, _ = self.lstm(self.dropout(signals_BCL.transpose(1, 2)))
+    def forward(self, inputs: Tensor) -> Tensor:
+        signals_BHL = self.convolutions(as_windows(inputs))
+        states_BLH, _ = self.lstm(self.dropout(signals_BHL.transpose(1, 2)))
         attention_BL1 = self.attention(states_BLH).softmax(1)
-        return self.dropout((attention_BL1 * states_BLH).sum(1))
+        return self.dense(self.dropout((attention_BL1 * states_BLH).sum(1)))

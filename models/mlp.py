@@ -1,30 +1,25 @@
-"""A multi-layer perceptron's trunk. Shapes: B samples, C features, H hidden units."""
-
-from itertools import pairwise
+"""A multi-layer perceptron's trunk. Shapes: B samples, L window length, C features, H hidden units."""
 
 from torch import Tensor, nn
 
 from models.config import MlpConfig
+from models.layers import Dense, InputLayer
 
 
 class Mlp(nn.Module):
-    """Linear layers with ReLU and dropout: (B, C) → (B, H).
-
-    `first` is the layer that reads the normalised inputs, `width` the number of units that the heads read.
-    """
+    """(B, C) → (B, H), or (B, L, C) → (B, H): the mean over the window of what each row gives."""
 
     def __init__(self, config: MlpConfig, features: int) -> None:
         super().__init__()
-        sizes = [features, *config.hidden_units]
-        self.linears = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(sizes)])
-        self.dropout = nn.Dropout(config.dropout)
-        self.width = sizes[-1]
+        self.dense = Dense(features, config.hidden_units, config.dropout)
+        self.width = self.dense.width
 
     @property
-    def first(self) -> nn.Module:
-        return self.linears[0]
+    def input_layers(self) -> list[InputLayer]:
+        first = self.dense.linears[0]
+        assert isinstance(first, nn.Linear)
+        return [(first.weight, first.bias)]
 
-    def forward(self, hidden_BH: Tensor) -> Tensor:
-        for linear in self.linears:
-            hidden_BH = self.dropout(linear(hidden_BH).relu())
-        return hidden_BH
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.dense(inputs)
+        return hidden if hidden.dim() == 2 else hidden.mean(1)

@@ -1,18 +1,23 @@
 """The one network that is trained and served: normaliser, trunk, linear heads.
 
-Shapes: B samples, L window length, C features, K heads, O outputs (classes, or 1 for a value), H trunk units.
+Shapes: B samples, L window length, C features, K heads, O outputs (classes, or values), H trunk units.
 """
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from models.cnn import Cnn
 from models.cnn_lstm import CnnLstm
-from models.config import MlpConfig, ModelConfig, Task
+from models.config import CnnConfig, CnnLstmConfig, GruConfig, LstmConfig, MlpConfig, ModelConfig, Task
+from models.gru import Gru
+from models.lstm import Lstm
 from models.mlp import Mlp
+
+Trunk = Mlp | Cnn | Lstm | Gru | CnnLstm
+"""`width`: units that the heads read; `input_layers`: what reads the normalised inputs."""
 
 CLAMP = 8.0
 """Normalised inputs are cut at so many deviations."""
@@ -33,11 +38,17 @@ class Normaliser(nn.Module):
         known = torch.where(readings.isnan(), self.mean_C, readings)
         return ((known - self.mean_C) / self.std_C).clamp(-CLAMP, CLAMP)
 
+    @torch.no_grad()
+    def normalise_(self, readings: Tensor) -> Tensor:
+        """What `forward` gives, to the bit, in the place of the readings."""
+        return readings.sub_(self.mean_C).div_(self.std_C).clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
+
 
 class Network(nn.Module):
     """A normaliser, a trunk, and K linear heads side by side.
 
-    `forward` is what is served and needs one head: (B, C) or (B, L, C) → class probabilities (B, O) or values (B,).
+    `forward` is what is served and needs one head: (B, C) or (B, L, C) → class probabilities (B, O), a value (B,) or
+    values (B, O).
     """
 
     target_mean: Tensor
@@ -48,17 +59,18 @@ class Network(nn.Module):
         self.config, self.features, self.outputs, self.heads = config, features, outputs, heads
         self.task: Task = task
         self.normaliser = Normaliser(features)
-        self.trunk = Mlp(config, features) if isinstance(config, MlpConfig) else CnnLstm(config, features)
+        self.trunk = build_trunk(config, features)
         self.head = nn.Linear(self.trunk.width, heads * outputs)
-        self.register_buffer("target_mean", torch.zeros(()))
-        self.register_buffer("target_std", torch.ones(()))
+        self.register_buffer("target_mean", torch.zeros(outputs))
+        self.register_buffer("target_std", torch.ones(outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
         assert self.heads == 1, "a network is served with one head: collapse it first"
         outputs_BO = self.head(self.trunk(self.normaliser(inputs)))
         if self.task == "classification":
             return outputs_BO.softmax(1)
-        return (outputs_BO * self.target_std + self.target_mean).squeeze(1)
+        values_BO = outputs_BO * self.target_std + self.target_mean
+        return values_BO.squeeze(1) if self.outputs == 1 else values_BO
 
     def normalised_outputs(self, normalised: Tensor) -> Tensor:
         """What is trained: normalised inputs → (B, K, O), logits or values in deviations of the target."""
@@ -75,23 +87,38 @@ class Network(nn.Module):
 
         Only missing readings and readings beyond the clamp are seen differently afterwards.
         """
-        first = cast(nn.Linear | nn.Conv1d, self.trunk.first)
-        weight_HCk, old = first.weight, self.normaliser
+        old = self.normaliser
         shift_C, scale_C = (mean_C - old.mean_C) / old.std_C, std_C / old.std_C
-        per_feature = (1, -1) + (1,) * (weight_HCk.dim() - 2)
-        assert first.bias is not None
-        first.bias.add_((weight_HCk * shift_C.view(per_feature)).flatten(1).sum(1))
-        weight_HCk.mul_(scale_C.view(per_feature))
+        for weight_HCk, bias_H in self.trunk.input_layers:
+            per_feature = (1, -1) + (1,) * (weight_HCk.dim() - 2)
+            bias_H.add_((weight_HCk * shift_C.view(per_feature)).flatten(1).sum(1))
+            weight_HCk.mul_(scale_C.view(per_feature))
         old.mean_C.copy_(mean_C)
         old.std_C.copy_(std_C)
 
     @torch.no_grad()
-    def renormalise_target(self, mean: Tensor, std: Tensor) -> None:
-        """Take another mean and deviation of the target and fold the change into the heads."""
-        self.head.bias.mul_(self.target_std).add_(self.target_mean - mean).div_(std)
-        self.head.weight.mul_(self.target_std / std)
-        self.target_mean.copy_(mean)
-        self.target_std.copy_(std)
+    def renormalise_target(self, mean_O: Tensor, std_O: Tensor) -> None:
+        """Take another mean and deviation of the targets and fold the change into the heads."""
+        old_std, shift, std = (t.repeat(self.heads) for t in (self.target_std, self.target_mean - mean_O, std_O))
+        self.head.bias.mul_(old_std).add_(shift).div_(std)
+        self.head.weight.mul_((old_std / std)[:, None])
+        self.target_mean.copy_(mean_O)
+        self.target_std.copy_(std_O)
+
+
+def build_trunk(config: ModelConfig, features: int) -> Trunk:
+    """The trunk of a configuration's architecture."""
+    match config:
+        case MlpConfig():
+            return Mlp(config, features)
+        case CnnConfig():
+            return Cnn(config, features)
+        case LstmConfig():
+            return Lstm(config, features)
+        case GruConfig():
+            return Gru(config, features)
+        case CnnLstmConfig():
+            return CnnLstm(config, features)
 
 
 def build_network(config: ModelConfig, features: int, outputs: int, task: Task, heads: int = 1) -> Network:
@@ -100,10 +127,10 @@ def build_network(config: ModelConfig, features: int, outputs: int, task: Task, 
     Raises ValueError for numbers of features, outputs or heads that make no network.
     """
     least = 2 if task == "classification" else 1
-    if features < 1 or heads < 1 or outputs < least or (task == "regression" and outputs != 1):
+    if features < 1 or heads < 1 or outputs < least:
         raise ValueError(
             f"no {task} network has {features} features, {outputs} outputs and {heads} heads: "
-            f"classification needs two classes or more, regression has one output"
+            f"classification needs two classes or more, regression one value or more"
         )
     return Network(config, features, outputs, task, heads)
 

@@ -9,7 +9,7 @@ from deployments.drafts import save_draft
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Learned
-from learning.progress import progress_bar
+from learning.progress import ProgressBar
 from tasks.step import step
 
 
@@ -17,8 +17,7 @@ from tasks.step import step
 def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with progress_bar(f"{rung} on {batch.name}", console) as progress:
-        made = make_candidate(line, batch, rung, progress)
+    made = make_candidate(line, batch, rung, [ProgressBar(f"{rung} on {batch.name}", console)])
     if made is None:
         return None
     candidate, classes = made

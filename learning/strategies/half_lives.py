@@ -1,5 +1,6 @@
 """Updates from a memory: heads of several half-lives over one trunk. Shapes: M samples, K heads."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,21 +10,20 @@ from torch import Tensor
 
 from data.samples import Samples
 from learning.blend import decay
+from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.memory import Memory
+from learning.metrics import Training
 from learning.plan import LearningPlan
 from learning.refresh import refresh, shrink_and_perturb
-from learning.trainer import Progress, Training
 from models.network import Network
 
 
-def update(plan: LearningPlan, champion: Candidate, new: Samples, progress: Progress | None) -> Candidate:
+def update(plan: LearningPlan, champion: Candidate, new: Samples, callbacks: Sequence[Callback]) -> Candidate:
     """Put the new batches into the memory and refresh all heads from it."""
     memory = remember(plan, champion.memory, new)
     network = deepcopy(champion.network)
     training = refresh_heads(plan, network, memory)
-    if progress is not None:
-        progress(training.history[-1])
     return replace(champion, network=network, memory=memory, cost=training.cost, history=training.history)
 
 

@@ -4,13 +4,15 @@ It is `half_lives` with a single head, whose half-life is ∞ (`LearningPlan.hal
 the same, the reservoir's for those it stands for.
 """
 
+from collections.abc import Sequence
+
 from data.samples import Samples
+from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.plan import LearningPlan
 from learning.strategies import half_lives
-from learning.trainer import Progress
 
 
-def update(plan: LearningPlan, champion: Candidate, new: Samples, progress: Progress | None) -> Candidate:
+def update(plan: LearningPlan, champion: Candidate, new: Samples, callbacks: Sequence[Callback]) -> Candidate:
     """Put the new batches into the memory and train from it."""
-    return half_lives.update(plan, champion, new, progress)
+    return half_lives.update(plan, champion, new, callbacks)

@@ -6,14 +6,17 @@ from torch import Tensor
 from data.samples import Samples, join_samples
 from learning.config import TrainingConfig, UpdateConfig
 from learning.plan import LearningPlan
-from models.config import CnnLstmConfig, MlpConfig, ModelConfig
+from models.config import CnnConfig, CnnLstmConfig, GruConfig, LstmConfig, MlpConfig, ModelConfig
 
 FEATURES = 3
 MODELS: dict[str, ModelConfig] = {
     "mlp": MlpConfig(hidden_units=[16, 8], dropout=0.1),
-    "cnn_lstm": CnnLstmConfig(channels=[16], kernel_size=3, lstm_units=16, dropout=0.0),
+    "cnn": CnnConfig(channels=[16], kernel_size=3, hidden_units=[16], dropout=0.0),
+    "lstm": LstmConfig(units=16, hidden_units=[16], dropout=0.0),
+    "gru": GruConfig(units=16, hidden_units=[16], dropout=0.0, bidirectional=True),
+    "cnn_lstm": CnnLstmConfig(channels=[16], kernel_size=3, units=16, hidden_units=[16], dropout=0.0),
 }
-LENGTHS = {"mlp": 1, "cnn_lstm": 4}
+LENGTHS = {"mlp": 1, "cnn": 4, "lstm": 4, "gru": 4, "cnn_lstm": 4}
 
 
 def make_plan(strategy: UpdateConfig, architecture: str, task: str, epochs: int = 20) -> LearningPlan:

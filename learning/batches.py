@@ -1,0 +1,67 @@
+"""The batches of an epoch: order the whole set at once, gather it in long pieces, split these.
+
+Shapes: N rows, M samples of an epoch, B samples of one batch, L window length, C features, K heads.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from data.samples import Samples
+from models.network import Normaliser
+
+MOST_STEPS = 64
+PIECE_BYTES = 4_000_000
+"""A piece is gathered at once: enough steps that their own work dominates, and little memory for windows."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Samples whose inputs are still raw, and their targets in the network's units."""
+
+    samples: Samples
+    targets: Tensor
+    normaliser: Normaliser
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised inputs (B, C) or (B, L, C), targets (B,) or (B, O), and shares (B, K) or None: all the same."""
+
+    inputs: Tensor
+    targets: Tensor
+    shares_BK: Tensor | None
+
+
+def batch_sizes(count: int, batch_size: int) -> list[int]:
+    """Full batches and the rest; one left-over sample joins the last batch, as batch norm cannot take it alone."""
+    full, rest = divmod(count, batch_size)
+    sizes = [batch_size] * full + ([rest] if rest else [])
+    if rest == 1 and full:
+        sizes[-2:] = [batch_size + 1]
+    return sizes
+
+
+def batches(
+    training_set: TrainingSet, order_M: Tensor, sizes: Sequence[int], shares_MK: Tensor | None = None
+) -> Iterator[Batch]:
+    """Batches of the given sizes, in the given order of samples, which may repeat some."""
+    samples, start = training_set.samples, 0
+    steps = _steps_of_a_piece(samples, max(sizes, default=1))
+    for first in range(0, len(sizes), steps):
+        piece_sizes = list(sizes[first : first + steps])
+        index_P = order_M[start : start + sum(piece_sizes)]
+        start += sum(piece_sizes)
+        inputs = training_set.normaliser.normalise_(samples.inputs(index_P)).split(piece_sizes)
+        targets = training_set.targets[index_P].split(piece_sizes)
+        shares = [None] * len(piece_sizes) if shares_MK is None else shares_MK[index_P].split(piece_sizes)
+        yield from map(Batch, inputs, targets, shares)
+
+
+def _steps_of_a_piece(samples: Samples, batch_size: int) -> int:
+    bytes_of_a_step = batch_size * samples.length * samples.rows_NC.shape[1] * samples.rows_NC.element_size()
+    return max(1, min(MOST_STEPS, PIECE_BYTES // bytes_of_a_step))

@@ -1,0 +1,52 @@
+"""The events of a training, and who listens to them."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from learning.state import TrainingState
+
+
+class Callback(Protocol):
+    """Listens to a training; every event does nothing unless a subclass says what.
+
+    The whole training, with its events:
+
+        fit_start
+        for each epoch that is left:
+            epoch_start
+            for each batch of the epoch's order that is left:
+                batch_start                 # `state.stop("paused")` ends the training before the batch
+                outputs, loss, gradients, optimiser's step
+                batch_end                   # state.loss is the batch's
+            validation_start
+            for each batch held back:
+                outputs, loss
+            epoch_end                       # state.history[-1] are the epoch's metrics
+        fit_end                             # also after a pause or an error
+
+    Listeners may read the state and call `state.stop`; what they change else is not in the checkpoint.
+    """
+
+    def fit_start(self, state: "TrainingState") -> None:
+        """The training starts, or goes on."""
+
+    def epoch_start(self, state: "TrainingState") -> None:
+        """An epoch starts, or goes on."""
+
+    def batch_start(self, state: "TrainingState") -> None:
+        """A batch is next."""
+
+    def batch_end(self, state: "TrainingState") -> None:
+        """A gradient step was made."""
+
+    def validation_start(self, state: "TrainingState") -> None:
+        """The epoch's batches are done."""
+
+    def epoch_end(self, state: "TrainingState") -> None:
+        """The epoch's metrics are known."""
+
+    def fit_end(self, state: "TrainingState") -> None:
+        """The training has ended, however it did."""
+
+
+EVENTS = ("fit_start", "epoch_start", "batch_start", "batch_end", "validation_start", "epoch_end", "fit_end")

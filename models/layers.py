@@ -1,0 +1,73 @@
+"""What several networks are built from.
+
+Shapes: B samples, L window length, C features, H units.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, cat, nn
+
+InputLayer = tuple[Tensor, Tensor]
+"""Weight (H, C) or (H, C, k), and bias (H,), of a layer that reads the normalised inputs."""
+
+
+def as_windows(inputs: Tensor) -> Tensor:
+    """(B, C) or (B, L, C) → (B, L, C): a row is a window of length one."""
+    return inputs if inputs.dim() == 3 else inputs[:, None]
+
+
+class Dense(nn.Module):
+    """Linear layers with ReLU and dropout: (…, C) → (…, H)."""
+
+    def __init__(self, inputs: int, hidden_units: list[int], dropout: float) -> None:
+        super().__init__()
+        self.linears = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise([inputs, *hidden_units])])
+        self.dropout = nn.Dropout(dropout)
+        self.width = hidden_units[-1]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        for linear in self.linears:
+            hidden = self.dropout(linear(hidden).relu())
+        return hidden
+
+
+class Convolutions(nn.Module):
+    """Blocks of convolution, batch norm and ReLU: (B, L, C) → (B, H, L).
+
+    They pad with the edge's own values, so that a change of the normaliser folds into the first one exactly, at the
+    edges too.
+    """
+
+    def __init__(self, features: int, channels: list[int], kernel_size: int) -> None:
+        super().__init__()
+        pairs = list(pairwise([features, *channels]))
+        self.convolutions = nn.ModuleList(
+            [nn.Conv1d(a, b, kernel_size, padding="same", padding_mode="replicate") for a, b in pairs]
+        )
+        self.norms = nn.ModuleList([nn.BatchNorm1d(b) for _, b in pairs])
+
+    @property
+    def input_layers(self) -> list[InputLayer]:
+        first = self.convolutions[0]
+        assert isinstance(first, nn.Conv1d) and first.bias is not None
+        return [(first.weight, first.bias)]
+
+    def forward(self, windows_BLC: Tensor) -> Tensor:
+        signals_BHL = windows_BLC.transpose(1, 2)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            signals_BHL = norm(convolution(signals_BHL)).relu()
+        return signals_BHL
+
+
+def recurrent_input_layers(recurrent: nn.LSTM | nn.GRU) -> list[InputLayer]:
+    """The parameters of the first layer that read its inputs, one pair for each direction."""
+    suffixes = ["_l0", "_l0_reverse"] if recurrent.bidirectional else ["_l0"]
+    return [(getattr(recurrent, f"weight_ih{s}"), getattr(recurrent, f"bias_ih{s}")) for s in suffixes]
+
+
+def last_state(states_BLH: Tensor, bidirectional: bool) -> Tensor:
+    """Where each direction ends: the last step, and for the backward half of the units the first."""
+    if not bidirectional:
+        return states_BLH[:, -1]
+    forward_BLH, backward_BLH = states_BLH.chunk(2, dim=2)
+    return cat([forward_BLH[:, -1], backward_BLH[:, 0]], dim=1)
