@@ -14,7 +14,7 @@ from torch import Tensor
 class Samples:
     """Windows over rows, each with its target and the number of the batch it came from.
 
-    rows_NC: float32, in order of time; a missing reading is NaN.
+    rows_NC: float32, in order of time, each row in one piece of memory; a missing reading is NaN.
     starts_B: int64, the first row of each window; only windows that cross no group, file or split are listed.
     targets_B: float32 values (B,), several (B, O), or int64 class numbers (B,).
     batches_B: int64 batch numbers.
@@ -25,6 +25,10 @@ class Samples:
     length: int
     targets_B: Tensor
     batches_B: Tensor
+
+    def __post_init__(self) -> None:
+        if not self.rows_NC.is_contiguous():
+            raise ValueError("the rows of samples must lie one after the other in memory: use rows.contiguous()")
 
     def __len__(self) -> int:
         return self.starts_B.shape[0]

@@ -2,10 +2,12 @@ import math
 from itertools import pairwise
 
 import polars as pl
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.samples import Samples
 from data.schema import Schema
 from data.windows import classes_of, make_samples
 
@@ -114,3 +116,9 @@ def test_a_batch_without_a_label_gives_no_samples() -> None:
     assert classes_of(silent, SCHEMA) == []
     assert len(make_samples(silent, SCHEMA, 1, [])) == 0
     assert len(make_samples(silent, SCHEMA, 5, ["x"])) == 0
+
+
+def test_rows_that_lie_column_by_column_are_refused() -> None:
+    rows_NC = torch.zeros(2, 9).T
+    with pytest.raises(ValueError, match="must lie one after the other in memory"):
+        Samples(rows_NC, torch.arange(5), 3, torch.zeros(5), torch.zeros(5))
