@@ -260,7 +260,7 @@ def test_a_database_of_the_first_tables_is_brought_up_to_date(tmp_path: Path) ->
 
 
 def test_asking_what_is_desired_costs_next_to_nothing(runs: TrainingRuns) -> None:
-    """About 50 microseconds; the bound leaves room for a busy machine."""
+    """About 10 microseconds; the bound leaves room for a busy machine."""
     run_id = in_state(runs, "running")
     times = []
     for _ in range(300):
