@@ -98,3 +98,30 @@ class PromotionRow(Table):
     verdict: Mapped[Any]
     reason: Mapped[str]
     at: Mapped[datetime]
+
+
+class TrainingRunRow(Table):
+    """A training run: what others want of it, and what it is doing."""
+
+    __tablename__ = "training_runs"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    name: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    desired: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class TrainingEventRow(Table):
+    """Something that happened in a training run, by its number from 1."""
+
+    __tablename__ = "training_events"
+
+    run_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(50))
+    payload: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
