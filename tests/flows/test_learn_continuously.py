@@ -100,7 +100,7 @@ def test_fewer_rows_than_a_window(source: Path, tmp_path: Path) -> None:
     pipeline = tmp_path / "windows.yaml"
     pipeline.write_text(
         "name: windows\ntask: classification\ndata: {target: defect, timestamp: time, window: {length: 12}}\n"
-        "model: {architecture: cnn_lstm, channels: [8], lstm_units: 8}\ntraining: {epochs: 2}\n"
+        "model: {architecture: cnn_lstm, channels: [8], units: 8}\ntraining: {epochs: 2}\n"
         "gate: {threshold: 0.0}\ndrift: {report: never}\n"
     )
     (source / "line-02short.csv").write_bytes(b"\n".join((source / "line-02.csv").read_bytes().split(b"\n")[:8]))
