@@ -29,12 +29,18 @@ check: setup     ## lint, types and the dependency rule
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-bench: setup     ## epoch time over the bare-step floor, seconds of a loop step
+.venv/bench-ready: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step
 	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.loop_step
 
-torture: setup   ## forty SIGKILLs at random moments of a run
+torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py
+	@LEHR_KILLS=20 LEHR_CORRUPTIONS=500 $(BIN)/python -m pytest tests/learning/test_resume.py
 
 clean:           ## remove the environment and all that the demo made
 	rm -rf .venv lehr-demo .pytest_cache .ruff_cache

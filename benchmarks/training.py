@@ -1,75 +1,126 @@
-"""Epoch time of the trainer over the bare step's floor: forward, backward and fused AdamW on one fixed batch.
+"""Epoch time of the trainer over the bare step's floor, and of its peers over the same floor.
 
-Both run in one process and in turn, and the median of the pairs' ratios is reported: absolute times say little on a
-shared machine. Writes benchmarks/out/training.json.
+`python -m benchmarks.training [--pairs 9] [--steps 200] [--no-peers]`. The floor is forward, backward and fused AdamW
+on one fixed batch, as often as an epoch has batches. All run in one process and in turn, on one thread, and the median
+of each round's ratios is reported: absolute times say little on a shared machine. A peer that is not installed is left
+out and named. Writes benchmarks/out/training.json and training.png.
 """
 
-import json
+import argparse
+import contextlib
+import io
+import logging
 import statistics
-from pathlib import Path
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
 from time import perf_counter
 
 import torch
 
-from data.samples import Samples
+from benchmarks.peers import PEERS
+from benchmarks.results import bar_chart, write_json
+from benchmarks.workload import LEARNING_RATE, MODELS, WEIGHT_DECAY, Workload
+from learning.callbacks import Callback
 from learning.config import TrainingConfig
-from learning.losses import mean_loss
-from learning.trainer import batches, falling_rates, make_optimiser, run_epoch
-from models.config import MlpConfig
-from models.network import Network, build_network
+from learning.losses import make_loss
+from learning.normalisation import fit_normalisers
+from learning.optimisers import AdamW, make_optimiser
+from learning.state import TrainingState
+from learning.trainer import Trainer
 
-ROWS, FEATURES, CLASSES, PAIRS = 16_384, 20, 4, 15
-OUT = Path(__file__).parent / "out"
-
-
-def samples(seed: int) -> Samples:
-    """Random rows with a learnable class."""
-    generator = torch.Generator().manual_seed(seed)
-    rows_NC = torch.randn(ROWS, FEATURES, generator=generator)
-    targets_B = rows_NC[:, :CLASSES].argmax(1)
-    return Samples(rows_NC, torch.arange(ROWS), 1, targets_B, torch.ones(ROWS, dtype=torch.int64))
+BATCH_SIZES = (32, 256)
 
 
-def fresh(batch_size: int) -> tuple[Network, TrainingConfig]:
-    torch.manual_seed(0)
-    network = build_network(MlpConfig(), FEATURES, CLASSES, "classification")
-    return network.train(), TrainingConfig(batch_size=batch_size)
+class _Learning(Callback):
+    """Seconds from the start of an epoch to its validation, and the batches between."""
+
+    def __init__(self) -> None:
+        self.seconds = self._started = 0.0
+        self.steps = 0
+
+    def epoch_start(self, state: TrainingState) -> None:
+        self._started = perf_counter()
+
+    def validation_start(self, state: TrainingState) -> None:
+        self.seconds, self.steps = perf_counter() - self._started, state.step
 
 
-def floor_seconds(data: Samples, batch_size: int) -> float:
-    """As many bare steps as an epoch has, on one batch that is there already."""
-    network, config = fresh(batch_size)
-    optimiser = make_optimiser(network.parameters(), config)
-    inputs, targets_B = data.inputs(torch.arange(batch_size)), data.targets_B[:batch_size]
+def lehr_seconds(workload: Workload) -> float:
+    """The second epoch's learning, for as many batches as the floor has: what is held back is not learned."""
+    samples, network, listener = workload.samples(), workload.network(), _Learning()
+    fit_normalisers(network, samples)
+    config = TrainingConfig(epochs=2, batch_size=workload.batch_size, learning_rate=LEARNING_RATE, threads=1)
+    Trainer(network, samples, config, [listener]).run()
+    return listener.seconds * workload.steps / listener.steps
+
+
+def floor_seconds(workload: Workload) -> float:
+    """Bare steps on one batch that is there already."""
+    network, loss = workload.network(), make_loss(None, "classification")
+    optimiser = make_optimiser(network.parameters(), AdamW(), LEARNING_RATE, WEIGHT_DECAY)
+    inputs, targets = (tensor[: workload.batch_size].clone() for tensor in workload.tensors())
     started = perf_counter()
-    for _ in range(ROWS // batch_size):
+    for _ in range(workload.steps):
         optimiser.zero_grad()
-        mean_loss(network.normalised_outputs(inputs), targets_B, None).backward()
+        loss(network.normalised_outputs(inputs), targets, None).backward()
         optimiser.step()
     return perf_counter() - started
 
 
-def epoch_seconds(data: Samples, batch_size: int) -> float:
-    """One epoch as the trainer runs it: permutation, gathering, steps, losses and the check for finite ones."""
-    network, config = fresh(batch_size)
-    optimiser = make_optimiser(network.parameters(), config)
-    rates = falling_rates(ROWS // batch_size, config.learning_rate)
-    started = perf_counter()
-    run_epoch(network, optimiser, batches(data, torch.randperm(ROWS), batch_size), rates)
-    return perf_counter() - started
+def trainers(peers: bool) -> dict[str, Callable[[Workload], float]]:
+    """lehr and, with each one's settings, the peers that are installed."""
+    found: dict[str, Callable[[Workload], float]] = {"lehr": lehr_seconds}
+    for name, seconds in PEERS.items() if peers else ():
+        if find_spec(name.lower()) is None:
+            print(f"{name} is not installed and left out: pip install 'lehr[bench]'")
+            continue
+        found[f"{name}, same settings"] = lambda w, s=seconds: s(w, "same")
+        found[f"{name}, its defaults"] = lambda w, s=seconds: s(w, "defaults")
+    return found
+
+
+def measure(workload: Workload, contestants: dict[str, Callable[[Workload], float]], rounds: int) -> dict[str, float]:
+    """Each contestant's median ratio to the floor of the same round; one round before the first is not counted."""
+    ratios: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        for name, seconds in contestants.items():
+            before = floor_seconds(workload)
+            measured = _quietly(seconds, workload)
+            floor = (before + floor_seconds(workload)) / 2
+            if number > 0:
+                ratios[name].append(measured / floor)
+    return {name: statistics.median(values) for name, values in ratios.items()}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=100, help="batches of an epoch; the MLP has five times as many")
+    parser.add_argument("--no-peers", action="store_true")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data, results = samples(0), list[dict[str, float]]()
-    for batch_size in (32, 256):
-        pairs = [(epoch_seconds(data, batch_size), floor_seconds(data, batch_size)) for _ in range(PAIRS + 2)][2:]
-        ratio = statistics.median(epoch / floor for epoch, floor in pairs)
-        step_us = 1e6 * statistics.median(floor for _, floor in pairs) * batch_size / ROWS
-        results.append({"batch_size": batch_size, "epoch_over_floor": ratio, "floor_step_us": step_us})
-        print(f"MLP, batch {batch_size}: epoch / floor {ratio:.3f} (bare step {step_us:.0f} µs)")
-    OUT.mkdir(exist_ok=True)
-    (OUT / "training.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    contestants = trainers(not arguments.no_peers)
+    results: dict[str, dict[str, float]] = {}
+    for model in MODELS:
+        for batch_size in BATCH_SIZES:
+            steps = arguments.steps * (5 if model.architecture == "mlp" else 1)
+            title = f"{model.architecture}, batch {batch_size}"
+            results[title] = measure(Workload(model, batch_size, steps), contestants, arguments.rounds)
+            print(f"{title:<20}" + "   ".join(f"{name} {ratio:.2f}" for name, ratio in results[title].items()))
+    write_json("training", results)
+    bar_chart("training", "Epoch time over the bare step (1.0), CPU, one thread", results)
+
+
+def _quietly(seconds: Callable[[Workload], float], workload: Workload) -> float:
+    """Without what the peers print, which would otherwise be timed on the terminal."""
+    logging.disable(logging.WARNING)
+    silent, silent_errors = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with silent, silent_errors, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        measured = seconds(workload)
+    logging.disable(logging.NOTSET)
+    return measured
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Shapes: N rows, M samples of an epoch, B samples of one batch, L window length, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -26,6 +27,15 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def inputs(self, index_B: Tensor) -> Tensor:
+        """The normalised inputs at `index_B`."""
+        return self.normaliser.normalise_(self.samples.inputs(index_B), self._moderate)
+
+    @cached_property
+    def _moderate(self) -> bool:
+        """Looked up once, as windows repeat each row: two passes over each piece instead of four."""
+        return self.normaliser.are_moderate(self.samples.rows_NC)
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,11 @@ def batches(
         piece_sizes = list(sizes[first : first + steps])
         index_P = order_M[start : start + sum(piece_sizes)]
         start += sum(piece_sizes)
-        inputs = training_set.normaliser.normalise_(samples.inputs(index_P)).split(piece_sizes)
+        inputs = training_set.inputs(index_P).split(piece_sizes)
         targets = training_set.targets[index_P].split(piece_sizes)
         shares = [None] * len(piece_sizes) if shares_MK is None else shares_MK[index_P].split(piece_sizes)
         yield from map(Batch, inputs, targets, shares)
+        del inputs  # before the next piece is gathered
 
 
 def _steps_of_a_piece(samples: Samples, batch_size: int) -> int:

@@ -175,18 +175,15 @@ class Trainer:
             self._listeners["batch_end"],
             engine.device.type == "cpu",
         )
-        batch_of_rest = batches(self.training_set, left, sizes[state.step :])
-        for batch, rate in zip(batch_of_rest, rates[state.step :], strict=True):
+        rest = batches(self.training_set, left, sizes[state.step :])
+        for rate in rates[state.step :]:
             for event in on_start:
                 event(state)
             if state.stopped is not None and engine.processes == 1:
                 break
             group["lr"] = rate
-            mine = self._mine(batch)
-            loss, outputs_BKO = self._learn(mine)
+            loss = self._learn(next(rest))
             state.step += 1
-            state.samples_learned += len(batch.targets)
-            self._uncounted.append((loss, outputs_BKO, mine.targets))
             if len(self._uncounted) == COUNTED_AT_ONCE or (on_cpu and not math.isfinite(loss.item())):
                 self.count_uncounted()
             for event in on_end:
@@ -194,13 +191,17 @@ class Trainer:
         self.count_uncounted()
         return group["lr"]
 
-    def _learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        loss, outputs_BKO = batch_loss(self._forward, self._loss, batch, self.config.augmentations)
+    def _learn(self, batch: Batch) -> Tensor:
+        """One gradient step; no batch outlives it, so that the next may take its memory."""
+        mine = self._mine(batch)
+        loss, outputs_BKO = batch_loss(self._forward, self._loss, mine, self.config.augmentations)
         self.engine.backward(loss)
         self.engine.step(self.config.clip_norm)
         if self.state.average is not None:
             self.state.average.update()
-        return loss.detach(), outputs_BKO.detach()
+        self.state.samples_learned += len(batch.targets)
+        self._uncounted.append((loss.detach(), outputs_BKO.detach(), mine.targets))
+        return loss.detach()
 
     def _mine(self, batch: Batch) -> Batch:
         """This process's part of a batch."""

@@ -39,9 +39,18 @@ class Normaliser(nn.Module):
         return ((known - self.mean_C) / self.std_C).clamp(-CLAMP, CLAMP)
 
     @torch.no_grad()
-    def normalise_(self, readings: Tensor) -> Tensor:
-        """What `forward` gives, to the bit, in the place of the readings."""
-        return readings.sub_(self.mean_C).div_(self.std_C).clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
+    def normalise_(self, readings: Tensor, moderate: bool = False) -> Tensor:
+        """What `forward` gives, to the bit, in the place of the readings; see `are_moderate`."""
+        deviations = readings.sub_(self.mean_C).div_(self.std_C)
+        return deviations if moderate else deviations.clamp_(-CLAMP, CLAMP).nan_to_num_(nan=0.0)
+
+    @torch.no_grad()
+    def are_moderate(self, rows_NC: Tensor) -> bool:
+        """Whether no reading is missing or clamped."""
+        if len(rows_NC) == 0:
+            return True
+        extremes_2C = torch.stack(torch.aminmax(rows_NC, dim=0))
+        return bool((((extremes_2C - self.mean_C) / self.std_C).abs() <= CLAMP).all())
 
 
 class Network(nn.Module):

@@ -73,7 +73,7 @@ def test_a_cancelled_run_is_over(runs: TrainingRuns, tmp_path: Path) -> None:
 
 def test_a_failure_is_noted_and_raised(runs: TrainingRuns, tmp_path: Path) -> None:
     run = runs.create("one", {})
-    with pytest.raises(FloatingPointError, match="head.weight"):
+    with pytest.raises(FloatingPointError, match=r"head\.weight"):
         train(runs, run.id, tmp_path, broken=True)
     failed = runs.get(run.id)
     assert failed.state == "failed"
