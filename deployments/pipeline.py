@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from data.config import Config, DataConfig, Task, ValidationConfig
 from deployments.mistakes import describe_mistakes
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
+from learning.losses import losses_for
 from models.config import MlpConfig, ModelConfig
 from monitoring.config import DriftConfig, DriftTrigger, PerformanceTrigger, RowsTrigger, TriggerConfig
 from monitoring.performance import METRICS, Metric
@@ -89,13 +90,11 @@ class PipelineConfig(Config):
         allowed = METRICS[self.task]
         if self.metric not in allowed:
             raise ValueError(f"gate.metric: {self.metric} does not fit {self.task}; allowed are {', '.join(allowed)}")
-        windowed, architecture = self.data.window.length > 1, self.model.architecture
-        if windowed == (architecture == "mlp"):
-            fitting = "cnn_lstm" if windowed else "mlp"
-            raise ValueError(
-                f"model.architecture: {architecture} does not fit data.window.length {self.data.window.length}; "
-                f"allowed is {fitting}"
-            )
+        loss, losses = self.training.loss, losses_for(self.task)
+        if loss is not None and loss.kind not in losses:
+            raise ValueError(f"training.loss: {loss.kind} does not fit {self.task}; allowed are {', '.join(losses)}")
+        if self.training.class_weights is not None and self.task == "regression":
+            raise ValueError("training.class_weights: they fit classification only; leave them out for regression")
         return self
 
 

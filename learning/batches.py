@@ -47,12 +47,15 @@ class Batch:
     shares_BK: Tensor | None
 
 
-def batch_sizes(count: int, batch_size: int) -> list[int]:
-    """Full batches and the rest; one left-over sample joins the last batch, as batch norm cannot take it alone."""
+def batch_sizes(count: int, batch_size: int, least: int = 2) -> list[int]:
+    """Full batches and the rest, which joins the last batch where it is under `least`.
+
+    Batch norm cannot take one sample alone, nor several processes fewer samples than they are.
+    """
     full, rest = divmod(count, batch_size)
     sizes = [batch_size] * full + ([rest] if rest else [])
-    if rest == 1 and full:
-        sizes[-2:] = [batch_size + 1]
+    if full and 0 < rest < least:
+        sizes[-2:] = [batch_size + rest]
     return sizes
 
 

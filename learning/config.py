@@ -1,6 +1,6 @@
 """How a pipeline's network learns."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,12 @@ class TrainingConfig(Config):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     threads: int | None = Field(default=None, ge=1, description="null: one, or as a short test of a large network says")
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _batches_can_be_shared(self) -> Self:
+        if self.batch_size < self.devices:
+            raise ValueError(f"devices: {self.devices} cannot share a batch of {self.batch_size}")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -37,6 +37,10 @@ class Engine(Protocol):
         """What the first process says, in all of them."""
         ...
 
+    def total(self, *numbers: float) -> list[float]:
+        """Each number's sum over all processes."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """The gradient scaler's state, as JSON."""
         ...
@@ -66,6 +70,9 @@ class PlainEngine:
 
     def agree(self, stopped: str | None) -> str | None:
         return stopped
+
+    def total(self, *numbers: float) -> list[float]:
+        return list(numbers)
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -98,6 +105,11 @@ class FabricEngine:
 
     def agree(self, stopped: str | None) -> str | None:
         return self._fabric.broadcast(stopped)
+
+    def total(self, *numbers: float) -> list[float]:
+        if self.processes == 1:
+            return list(numbers)
+        return self._fabric.all_reduce(torch.tensor(numbers, dtype=torch.float64), reduce_op="sum").tolist()
 
     def state(self) -> dict[str, Any]:
         return self._fabric.strategy.precision.state_dict()

@@ -1,10 +1,13 @@
 """Training a network on samples: in this process, on a device, or in several processes."""
 
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
+import safetensors.torch
 import torch
-from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from data.samples import Samples
 from learning.callbacks import Callback
@@ -37,26 +40,49 @@ def fit(
         engine = PlainEngine() if is_plain(config) else FabricEngine(open_fabric(config))
         return _train(network, samples, config, tuple(callbacks), checkpoints, engine, None)
     seed = int(torch.randint(2**62, ()))
-    launched = open_fabric(config).launch(_train_part, network, samples, config, tuple(callbacks), checkpoints, seed)
-    weights, training = launched
-    network.load_state_dict(weights)
-    return training
+    try:
+        launched = open_fabric(config).launch(
+            partial(_train_part, network, samples, config, tuple(callbacks), checkpoints, seed)
+        )
+    except ProcessRaisedException as error:
+        raise _raised_inside(error) from error
+    network.load_state_dict(safetensors.torch.load(launched.weights))
+    return launched.training
+
+
+class _Result:
+    """What the first process gives back: bytes, as memory that it shares would go with it.
+
+    No dataclass, as Fabric would look into that and refuse it.
+    """
+
+    def __init__(self, network: Network, training: Training) -> None:
+        self.weights = safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()})
+        self.training = training
+
+
+def _raised_inside(error: ProcessRaisedException) -> Exception:
+    """What the process raised, where it is what `fit` promises to raise."""
+    last_line = str(error).strip().splitlines()[-1]
+    for kind in (ValueError, FloatingPointError):
+        if last_line.startswith(f"{kind.__name__}: "):
+            return kind(last_line.removeprefix(f"{kind.__name__}: "))
+    return error
 
 
 def _train_part(
-    fabric: Any,
     network: Network,
     samples: Samples,
     config: TrainingConfig,
     callbacks: tuple[Callback, ...],
     checkpoints: Checkpoints | None,
     seed: int,
-) -> tuple[dict[str, Tensor], Training]:
-    """One of several processes."""
-    engine = FabricEngine(fabric)
+    fabric: Any,
+) -> _Result:
+    """One of several processes; its arguments lie in memory that all of them share, so it learns on a copy."""
+    engine, own = FabricEngine(fabric), deepcopy(network)
     heard = callbacks if engine.rank == 0 else ()
-    training = _train(network, samples, config, heard, checkpoints, engine, seed)
-    return {name: tensor.cpu() for name, tensor in network.state_dict().items()}, training
+    return _Result(own, _train(own, samples, config, heard, checkpoints, engine, seed))
 
 
 def _train(

@@ -153,7 +153,8 @@ class Trainer:
         with state.average.in_place() if state.average else nullcontext():
             val_loss, val_accuracy = self._validate(state.epoch)
         seconds = state.seconds + self.seconds_in_epoch
-        train_loss, train_accuracy = state.loss_sum / state.seen, self._accuracy(state.correct, state.seen)
+        loss_sum, correct, seen = self.engine.total(state.loss_sum, state.correct, state.seen)
+        train_loss, train_accuracy = loss_sum / seen, self._accuracy(correct, seen)
         metrics = EpochMetrics(state.epoch, train_loss, train_accuracy, val_loss, val_accuracy, rate, seconds)
         state.history.append(metrics)
         state.end_epoch()
@@ -163,7 +164,7 @@ class Trainer:
         """The epoch's batches that are left; returns the last learning rate."""
         state, engine = self.state, self.engine
         (group,) = state.optimiser.param_groups
-        sizes = batch_sizes(len(self.training_set), self.config.batch_size)
+        sizes = self._batch_sizes()
         rates = self._rates(len(sizes))
         order_M = torch.randperm(len(self.training_set), generator=state.generator(state.epoch)).to(engine.device)
         left = order_M[sum(sizes[: state.step]) :]
@@ -195,13 +196,17 @@ class Trainer:
         """One gradient step; no batch outlives it, so that the next may take its memory."""
         mine = self._mine(batch)
         loss, outputs_BKO = batch_loss(self._forward, self._loss, mine, self.config.augmentations)
-        self.engine.backward(loss)
+        processes = self.engine.processes  # their gradients are averaged, but a larger part must count for more
+        self.engine.backward(loss if processes == 1 else loss * (len(mine.targets) * processes / len(batch.targets)))
         self.engine.step(self.config.clip_norm)
         if self.state.average is not None:
             self.state.average.update()
         self.state.samples_learned += len(batch.targets)
         self._uncounted.append((loss.detach(), outputs_BKO.detach(), mine.targets))
         return loss.detach()
+
+    def _batch_sizes(self) -> list[int]:
+        return batch_sizes(len(self.training_set), self.config.batch_size, max(2, self.engine.processes))
 
     def _mine(self, batch: Batch) -> Batch:
         """This process's part of a batch."""
@@ -243,7 +248,7 @@ class Trainer:
             state.average.swap()
         self.network.to("cpu").zero_grad()
 
-    def _accuracy(self, correct: int, count: int) -> float | None:
+    def _accuracy(self, correct: float, count: float) -> float | None:
         return correct / count if self.network.task == "classification" else None
 
     def _on_device(self, samples: Samples) -> TrainingSet:
@@ -251,7 +256,7 @@ class Trainer:
         return TrainingSet(moved, normalised_targets(self.network, moved), self.network.normaliser)
 
     def _notes(self) -> tuple[str, ...]:
-        steps = self.config.epochs * len(batch_sizes(len(self.training_set), self.config.batch_size))
+        steps = self.config.epochs * len(self._batch_sizes())
         if self.config.preset != "v2" or steps >= V2_LEAST_STEPS:
             return ()
         return (

@@ -51,7 +51,7 @@ def test_only_name_task_and_target_are_needed() -> None:
         ("data.features", {"include": ["a", "defect"]}, "data.features.include: 'defect' is the target"),
         ("data.window", {"length": 0}, "data.window.length: input should be greater than or equal to 1"),
         ("name", "My Line", "name: string should match pattern"),
-        ("model", {"architecture": "cnn_lstm"}, "cnn_lstm does not fit data.window.length 1; allowed is mlp"),
+        ("training.loss", {"kind": "huber"}, "training.loss: huber does not fit classification; allowed are cross_e"),
     ],
 )
 def test_a_mistake_is_named_with_its_path(path: str, value: Any, said: str) -> None:
