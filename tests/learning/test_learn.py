@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
+from deployments.export import check_parity, export
 from learning.candidate import Candidate
 from learning.config import FineTune, HalfLives, LastLayer, Replay, Retrain, Scratch, UpdateConfig
 from learning.learn import bootstrap, learns_from_history, patch, retrain, update
 from learning.plan import LearningPlan
-from tests.learning.streams import LENGTHS, make_batch, make_history, make_plan
+from tests.learning.streams import FEATURES, LENGTHS, make_batch, make_history, make_plan
 
 STRATEGIES = [HalfLives(), Replay(), Retrain(), FineTune(), LastLayer(), Scratch()]
 CASES = [
@@ -50,6 +51,9 @@ def test_every_strategy_conforms(strategy: UpdateConfig, architecture: str, task
         assert tensor.isfinite().all(), name
         assert torch.equal(tensor, again.state_tensors()[name]), f"{name} is not the same to the bit"
     assert candidate.evidence.to_json() == again.evidence.to_json()
+
+    exported = export(candidate.served(), FEATURES, length, candidate.state_tensors(), candidate.state_config())
+    assert check_parity(candidate.served(), exported, FEATURES, length, seed=0) <= 1e-5
 
     restored = Candidate.from_state(candidate.state_config(), candidate.state_tensors(), candidate.memory)
     inputs = make_batch(98, task, length, count=5).inputs()

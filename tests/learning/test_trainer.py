@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from data.config import Task
 from data.samples import Samples
 from learning.batches import TrainingSet, batch_sizes, batches
 from learning.callbacks import EVENTS, Callback
@@ -12,7 +14,7 @@ from learning.normalisation import fit_normalisers, normalised_targets, refit_no
 from learning.state import TrainingState
 from models.config import CnnConfig, MlpConfig
 from models.network import Network, build_network
-from tests.learning.streams import FEATURES, make_batch, make_history
+from tests.learning.streams import FEATURES, LENGTHS, MODELS, make_batch, make_history
 
 CONFIG = TrainingConfig(epochs=30, batch_size=32, learning_rate=1e-2)
 
@@ -67,6 +69,20 @@ def test_it_learns_and_reports_every_epoch() -> None:
     assert history[0].train_accuracy is None
     assert dict(history[-1]) == history[-1].to_dict()
     assert history[-1]["val_loss"] == history[-1].val_loss
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("architecture", MODELS)
+def test_every_network_overfits_ten_rows(architecture: str, task: Task) -> None:
+    samples = make_batch(1, task, LENGTHS[architecture], count=10)
+    shuffled = samples.targets_B[torch.randperm(10, generator=torch.Generator().manual_seed(0))]
+    samples = replace(samples, targets_B=shuffled)
+    model = MODELS[architecture].model_copy(update={"dropout": 0.0})
+    torch.manual_seed(0)
+    network = build_network(model, FEATURES, 2 if task == "classification" else 1, task)
+    fit_normalisers(network, samples)
+    last = fit(network, samples, TrainingConfig(epochs=300, batch_size=10, learning_rate=1e-2)).history[-1]
+    assert last.train_loss < 0.02
 
 
 def test_accuracies_are_those_of_the_epoch() -> None:
