@@ -60,7 +60,8 @@ class PlainEngine:
         return network.normalised_outputs
 
     def backward(self, loss: Tensor) -> None:
-        self._optimiser.zero_grad()
+        for parameter in self._parameters:  # what zero_grad does, without its profiling
+            parameter.grad = None
         loss.backward()
 
     def step(self, clip_norm: float | None) -> None:

@@ -201,9 +201,10 @@ class Trainer:
         self.engine.step(self.config.clip_norm)
         if self.state.average is not None:
             self.state.average.update()
-        self.state.samples_learned += len(batch.targets)
-        self._uncounted.append((loss.detach(), outputs_BKO.detach(), mine.targets))
-        return loss.detach()
+        loss = loss.detach()
+        self.state.samples_learned += batch.targets.shape[0]
+        self._uncounted.append((loss, outputs_BKO.detach(), mine.targets))
+        return loss
 
     def _batch_sizes(self) -> list[int]:
         return batch_sizes(len(self.training_set), self.config.batch_size, max(2, self.engine.processes))
