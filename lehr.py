@@ -1,7 +1,6 @@
 """The command line of lehr: the front door."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data.ledger import Ledger
-from deployments.settings import Settings
+from deployments.settings import Settings, keep_quiet
 from monitoring.config import LearningAction
 from monitoring.terminal import open_console, report_table
 
@@ -65,7 +64,7 @@ def run(
 
     check_line(pipeline, iter_arrivals(source, batch_rows))
     settings = _settings(home)
-    _prefect_stays_here(settings)
+    keep_quiet(settings)
     from flows.learn_continuously import learn_continuously
 
     result = learn_continuously(
@@ -189,17 +188,6 @@ def _ledger(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:
 
 def _settings(home: Path | None) -> Settings:
     return Settings() if home is None else Settings(home=home)
-
-
-def _prefect_stays_here(settings: Settings) -> None:
-    """Keep Prefect's own state under lehr's home and send nothing outside; a server of the user's is used if set."""
-    folder = (settings.home / "prefect").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("PREFECT_HOME", str(folder))
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 def main() -> None:

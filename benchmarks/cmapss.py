@@ -6,7 +6,6 @@ each seed and writes benchmarks/out/cmapss.json.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from benchmarks.results import write_json
 from data.samples import Samples
+from learning.augmentation import Noise, Scaling
 from learning.config import TrainingConfig
 from learning.fitting import fit
 from learning.normalisation import fit_normalisers
@@ -22,11 +23,19 @@ from learning.progress import ProgressBar
 from models.config import CnnLstmConfig
 from models.network import Network, build_network
 
-OUT = Path(__file__).parent / "out"
 CAP = 125.0
-WINDOW = 30
+WINDOW = 50
 MODEL = CnnLstmConfig(channels=[32, 64], units=64, hidden_units=[64, 32], dropout=0.2)
-TRAINING = TrainingConfig(epochs=20, batch_size=128, learning_rate=2e-3, patience=20)
+TRAINING = TrainingConfig(
+    epochs=20,
+    batch_size=128,
+    learning_rate=2e-3,
+    patience=20,
+    augmentations=[Noise(deviations=0.4), Scaling(deviations=0.1)],
+    ema_decay=0.995,
+    clip_norm=1.0,
+)
+"""Chosen on engines held out of the training engines, two draws of 25; the test set had no part in it."""
 
 
 def read(path: Path) -> tuple[list[str], pl.DataFrame]:
@@ -36,7 +45,7 @@ def read(path: Path) -> tuple[list[str], pl.DataFrame]:
 
 
 def training_samples(frame: pl.DataFrame, columns: Sequence[str]) -> Samples:
-    """Windows that end at each cycle from the thirtieth on, with the cycles left, capped."""
+    """Windows that end at each cycle from the fiftieth on, with the cycles left, capped."""
     frame = frame.with_columns(left=pl.col("cycle").max().over("unit") - pl.col("cycle"))
     ends_B = torch.from_numpy((frame["cycle"] >= WINDOW).arg_true().to_numpy().astype("int64"))
     targets_N = torch.from_numpy(frame["left"].to_numpy().astype("float32")).clamp(max=CAP)
@@ -57,6 +66,7 @@ def train(samples: Samples, seed: int) -> Network:
 @torch.no_grad()
 def predict_ends(network: Network, frame: pl.DataFrame, columns: Sequence[str]) -> Tensor:
     """The cycles left of each engine after its last row, in order of engine."""
+    # An engine that has not run for fifty cycles yet is judged from those it has.
     engines = [part.select(columns).tail(WINDOW) for part in frame.partition_by("unit", maintain_order=True)]
     return torch.cat([network(torch.from_numpy(e.to_numpy().astype("float32"))[None]) for e in engines])
 
@@ -75,8 +85,7 @@ def main() -> None:
         network = train(training_samples(frame, columns), seed)
         errors.append((predict_ends(network, test, columns) - truth).square().mean().sqrt().item())
         print(f"seed {seed}: RMSE {errors[-1]:.2f} cycles on {len(truth)} engines")
-    OUT.mkdir(exist_ok=True)
-    (OUT / "cmapss.json").write_text(json.dumps({"rmse": errors}, indent=2) + "\n", encoding="utf-8")
+    write_json("cmapss", {"rmse": errors})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Writes benchmarks/out/loop_step.json.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -13,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.results import bar_chart, write_json
 from deployments.line import open_ledger
 from deployments.settings import Settings
 
 ROWS, FEATURES, BATCHES = 10_000, 20, 4
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "benchmarks" / "out"
 PIPELINE = """
 name: bench
 task: classification
@@ -62,8 +61,8 @@ def main() -> None:
     for step, value in seconds.items():
         print(f"{step:<18} {value:6.2f} s")
     print(f"{'all':<18} {sum(seconds.values()):6.2f} s for {ROWS:,} rows × {FEATURES}")
-    OUT.mkdir(exist_ok=True)
-    (OUT / "loop_step.json").write_text(json.dumps(seconds, indent=2) + "\n", encoding="utf-8")
+    write_json("loop_step", seconds)
+    bar_chart("loop_step", f"Seconds of a loop step, {ROWS:,} rows × {FEATURES}", {"": seconds})
 
 
 if __name__ == "__main__":

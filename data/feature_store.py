@@ -12,6 +12,7 @@ from filelock import FileLock
 from data.files import sync_file, sync_folder
 
 ORDER = ("lehr_batch", "lehr_row")
+BEFORE_ALL = -(2**31)
 
 
 class FeatureStore:
@@ -59,6 +60,10 @@ class FeatureStore:
         if columns is not None:
             rows = rows.select([*dict.fromkeys([*columns, *ORDER, "lehr_split"])])
         return rows.sort(ORDER).collect()
+
+    def read_holdout(self, through: int) -> pl.DataFrame:
+        """The held-out rows of all batches up to this number, those before the first (an adopted model's) included."""
+        return self.read(batches=range(BEFORE_ALL, through + 1), split="holdout")
 
     def _fits(self, table: DeltaTable, batch_id: str, rows: pl.DataFrame) -> None:
         held = [field.name for field in table.schema().fields]

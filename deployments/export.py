@@ -54,11 +54,7 @@ def load_state(onnx_bytes: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Raises ValueError, saying what to do, for a file without state and for one whose state was changed.
     """
-    try:
-        model = onnx.load_model_from_string(onnx_bytes)
-    except Exception as error:  # protobuf's decoding error has no public name
-        raise ValueError("this is no ONNX file; restore the version's folder from a backup") from error
-    found = {p.key: p.value for p in model.metadata_props}
+    found = {p.key: p.value for p in open_onnx(onnx_bytes).metadata_props}
     if not all(key in found for key in _KEYS):
         raise ValueError(
             "this ONNX file holds no training state, so learning cannot continue from it; "
@@ -70,6 +66,14 @@ def load_state(onnx_bytes: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "restore the file from a backup, or roll back to an earlier version"
         )
     return json.loads(found[_CONFIG]), safetensors.torch.load(base64.b64decode(found[_STATE]))
+
+
+def open_onnx(onnx_bytes: bytes) -> onnx.ModelProto:
+    """The file as a document; raises ValueError for what is no ONNX file."""
+    try:
+        return onnx.load_model_from_string(onnx_bytes)
+    except Exception as error:  # protobuf's decoding error has no public name
+        raise ValueError("this is no ONNX file, or a broken one; restore it from a backup") from error
 
 
 def check_parity(network: nn.Module, onnx_bytes: bytes, features: int, window_length: int, seed: int) -> float:

@@ -11,6 +11,7 @@ from deployments.export import check_parity, export
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported
+from deployments.portable import Packed, pack
 from deployments.scoring import OnnxModel
 from deployments.versions import save_version
 from learning.candidate import Candidate
@@ -30,7 +31,9 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     number, parent = line.ledger.next_version(line.name), lineage_of(line)
     card = _card(line, batch, rung, candidate, classes)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
-    digest = save_version(line.version_folder(number), onnx, card, reference.save(), candidate.memory.to_frame())
+    sketch, memory = reference.save(), candidate.memory.to_frame()
+    packed = pack(onnx, Packed(card, sketch, memory, line.store.read_holdout(through=batch.number)))
+    digest = save_version(line.version_folder(number), packed, card, sketch, memory)
     line.ledger.register_version(line.name, number, digest, parent.number if parent else None, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
 

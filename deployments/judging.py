@@ -17,7 +17,7 @@ from monitoring.performance import LOWER_IS_BETTER, Predictions, score
 def judge_version(line: Line, batch: Batch, exported: Exported) -> Judged:
     """Hold a version against the champion on the hold-outs of all batches up to this one."""
     candidate, champion = version_of(line, exported.version), champion_of(line)
-    holdouts = line.store.read(batches=range(1, batch.number + 1), split="holdout")
+    holdouts = line.store.read_holdout(through=batch.number)
     samples = make_samples(holdouts, line.schema, line.window_length, candidate.classes, keep_unknown=True)
     evidence = _evidence(line, batch, samples, candidate, champion, exported.parity_error)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)

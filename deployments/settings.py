@@ -1,5 +1,6 @@
 """Where lehr keeps its state, read once at the edges."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -24,3 +25,17 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """MLflow's URI of runs and models."""
         return self.mlflow_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
+
+
+def keep_quiet(settings: Settings) -> None:
+    """Keep Prefect's own state under lehr's home and send nothing outside; a server of the user's is used if set.
+
+    To be called before Prefect or MLflow is imported.
+    """
+    folder = (settings.home / "prefect").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PREFECT_HOME", str(folder))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

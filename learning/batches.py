@@ -71,7 +71,9 @@ def batches(
         start += sum(piece_sizes)
         inputs = training_set.inputs(index_P).split(piece_sizes)
         targets = training_set.targets.index_select(0, index_P).split(piece_sizes)
-        shares = [None] * len(piece_sizes) if shares_MK is None else shares_MK.index_select(0, index_P).split(piece_sizes)
+        shares = (
+            [None] * len(piece_sizes) if shares_MK is None else shares_MK.index_select(0, index_P).split(piece_sizes)
+        )
         yield from map(Batch, inputs, targets, shares)
         del inputs  # before the next piece is gathered
 

@@ -1,0 +1,94 @@
+"""A packed model from elsewhere as a pipeline's first champion."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from data.schema import Schema
+from data.sources import Arrival
+from deployments.export import export, load_state
+from deployments.line import Line
+from deployments.pipeline import PipelineConfig
+from deployments.portable import Packed, pack, unpack
+from deployments.versions import save_version
+from learning.blend import evidence_from_json
+from learning.candidate import Candidate
+from learning.memory import Memory
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """A packed ONNX file, opened."""
+
+    onnx: bytes
+    contents: Packed
+    config: PipelineConfig
+    schema: Schema
+    candidate: Candidate
+
+
+def open_packed(model: bytes) -> PackedModel:
+    """Read a packed file; raises ValueError, saying what to do, where it holds no state to go on from."""
+    state, tensors = load_state(model)
+    contents = unpack(model)
+    config = PipelineConfig.parse(contents.card["config"], "the configuration inside the ONNX file")
+    data, features = config.data, tuple(contents.card["features"])
+    schema = Schema(features, data.target, data.timestamp, data.group, config.task, tuple(data.missing))
+    candidate = Candidate.from_state(state, tensors, Memory.from_frame(contents.memory))
+    return PackedModel(model, contents, config, schema, candidate)
+
+
+def adopt(line: Line, model: PackedModel, origin: str) -> int:
+    """Put a packed model into production as the line's first champion; returns its version.
+
+    Its past lies before the line's first batch: the batches of its memory and of its held-out rows get numbers up to 0.
+    Raises PromotionConflictError where the line has a champion, and ValueError where its columns are not the model's.
+    """
+    if line.schema.features != model.schema.features:
+        raise ValueError(f"the model reads {', '.join(model.schema.features)}; the pipeline {line.name} does not")
+    digest, number = hashlib.sha256(model.onnx).hexdigest(), line.ledger.next_version(line.name)
+    candidate, contents = _before_the_first_batch(model, {"from": origin, "sha256": digest})
+    line.store.append(digest, contents.holdout)
+    state = candidate.state_tensors(), candidate.state_config()
+    exported = export(candidate.served(), len(line.schema.features), line.window_length, *state)
+    packed = pack(exported, contents)
+    folder = line.version_folder(number)
+    sha256 = save_version(folder, packed, contents.card, contents.reference, contents.memory)
+    line.ledger.register_version(line.name, number, sha256, None, 0, "adopted")
+    run = line.registry.log_candidate(f"adopted-{number}", {"from": origin}, {}, {"lehr_sha256": digest})
+    line.registry.register(number, packed, run)
+    line.ledger.promote(line.name, number, None, None, f"adopted from {origin}")
+    line.registry.project_champion(number)
+    return number
+
+
+def header_of(model: PackedModel) -> Arrival:
+    """A file with no rows and the model's columns in their order: what a line that adopts it is declared by."""
+    row = io.StringIO()
+    csv.writer(row).writerow(model.schema.columns)
+    return Arrival("the model's card", row.getvalue().encode(), "csv")
+
+
+def _before_the_first_batch(model: PackedModel, adopted: Mapping[str, str]) -> tuple[Candidate, Packed]:
+    """The same model with its batches numbered so that the last it learned from is 0."""
+    candidate, contents = model.candidate, model.contents
+    past, samples = candidate.trained_through, candidate.memory.samples
+    memory = replace(candidate.memory, samples=replace(samples, batches_B=samples.batches_B - past))
+    observed = json.loads(candidate.evidence.to_json())
+    observed["observed_through"] = min(0, observed["observed_through"] - past)
+    evidence = evidence_from_json(json.dumps(observed))
+    renumbered = pl.min_horizontal(pl.col("lehr_batch") - past, pl.lit(0)).cast(pl.Int32)
+    return (
+        replace(candidate, memory=memory, evidence=evidence, trained_through=0),
+        Packed(
+            {**contents.card, "trained_through": 0, "adopted": adopted},
+            contents.reference,
+            memory.to_frame(),
+            contents.holdout.with_columns(lehr_batch=renumbered),
+        ),
+    )
