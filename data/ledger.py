@@ -56,6 +56,11 @@ class Ledger:
         """Give the connections back."""
         self._engine.dispose()
 
+    def pipelines(self) -> list[str]:
+        """The names of all pipelines whose columns were declared, sorted."""
+        with Session(self._engine) as session:
+            return list(session.scalars(select(PipelineRow.name).order_by(PipelineRow.name)))
+
     def schema(self, pipeline: str) -> dict[str, Any] | None:
         """The columns that were declared for the pipeline; None before any were."""
         with Session(self._engine) as session:

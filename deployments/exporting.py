@@ -1,5 +1,6 @@
 """From a draft to a model version: the folder that could go live."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from deployments.export import check_parity, export
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported
+from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
 from deployments.scoring import OnnxModel
 from deployments.versions import save_version
@@ -29,7 +31,8 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     features, length = len(line.schema.features), line.window_length
     onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())
     number, parent = line.ledger.next_version(line.name), lineage_of(line)
-    card = _card(line, batch, rung, candidate, classes)
+    origin = {"number": batch.number, "id": batch.id}
+    card = make_card(line.config, line.schema.features, candidate, classes, rung, origin)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
     sketch, memory = reference.save(), candidate.memory.to_frame()
     packed = pack(onnx, Packed(card, sketch, memory, line.store.read_holdout(through=batch.number)))
@@ -55,16 +58,23 @@ def _reference(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> 
     return make_reference(rows, schema, predictions, shuffled)
 
 
-def _card(line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes) -> dict[str, Any]:
-    """What the version is and where it comes from."""
+def make_card(
+    config: PipelineConfig,
+    features: Sequence[str],
+    candidate: Candidate,
+    classes: Classes,
+    made_by: str,
+    batch: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a version is and where it comes from."""
     return {
-        "pipeline": line.name,
-        "config": line.config.model_dump(mode="json"),
-        "features": list(line.schema.features),
+        "pipeline": config.name,
+        "config": config.model_dump(mode="json"),
+        "features": list(features),
         "classes": classes,
-        "made_by": rung,
+        "made_by": made_by,
         "strategy": candidate.strategy,
-        "batch": {"number": batch.number, "id": batch.id},
+        "batch": batch,
         "trained_through": candidate.trained_through,
         "half_life_weights": candidate.evidence.weights(),
         "cost": {"samples": candidate.cost.samples, "seconds": candidate.cost.seconds},

@@ -51,10 +51,11 @@ class Watched:
 
 @dataclass(frozen=True)
 class Learned:
-    """What making a candidate cost."""
+    """What making a candidate cost, and what its user should know about it."""
 
     samples: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,11 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "id": batch.id,
         "status": "accepted" if validated["refusal"] is None else "quarantined",
         "reason": validated["refusal"],
-        "warnings": [*validated["warnings"], *([journal["conflict"]] if "conflict" in journal else [])],
+        "warnings": [
+            *validated["warnings"],
+            *[note for _, made in learned for note in made["notes"]],
+            *([journal["conflict"]] if "conflict" in journal else []),
+        ],
         "rows": validated["rows"],
         "rows_quarantined": validated["rows_quarantined"],
         "drift": watched.get("drift"),

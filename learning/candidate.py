@@ -20,7 +20,7 @@ class Candidate:
     """A network with all its heads, what it remembers, and how far each head is trusted.
 
     trained_through: the number of the last batch it learned from; 0 before any.
-    cost, history: of the step that made it.
+    cost, history, notes: of the step that made it; notes are what its user should know, and are not kept.
     """
 
     network: Network
@@ -30,6 +30,7 @@ class Candidate:
     strategy: str
     cost: Cost
     history: tuple[EpochMetrics, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def served(self) -> Network:
         """The one-headed network that goes into production, in evaluation mode."""

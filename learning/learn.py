@@ -105,7 +105,8 @@ def retrain(plan: LearningPlan, champion: Candidate, history: Samples, callbacks
         if isinstance(plan.update, HalfLives):
             network = copy_head(network, len(plan.half_lives))
             refreshed = half_lives.refresh_heads(plan, network, memory)
-            training = Training(training.history + refreshed.history, training.cost + refreshed.cost)
+            cost = training.cost + refreshed.cost
+            training = replace(training, history=training.history + refreshed.history, cost=cost)
     return _candidate(plan, network, memory, evidence, number, training)
 
 
@@ -113,7 +114,8 @@ def _candidate(
     plan: LearningPlan, network: Network, memory: Memory, evidence: Evidence, number: int, training: Training
 ) -> Candidate:
     strategy = plan.update.strategy
-    return Candidate(network.eval(), memory, evidence, number, strategy, training.cost, training.history)
+    network.eval()
+    return Candidate(network, memory, evidence, number, strategy, training.cost, training.history, training.notes)
 
 
 def _memory_of(plan: LearningPlan, samples: Samples) -> Memory:

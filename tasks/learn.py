@@ -22,4 +22,4 @@ def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
         return None
     candidate, classes = made
     save_draft(line.draft_folder(batch.number, rung), candidate, classes)
-    return Learned(candidate.cost.samples, candidate.cost.seconds)
+    return Learned(candidate.cost.samples, candidate.cost.seconds, candidate.notes)

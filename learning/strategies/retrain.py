@@ -17,7 +17,7 @@ from models.network import Network, build_network
 def update(plan: LearningPlan, champion: Candidate, history: Samples, callbacks: Sequence[Callback]) -> Candidate:
     """Train the champion's network on the whole history."""
     network, training = train_warm(plan, champion, history, callbacks)
-    return replace(champion, network=network, cost=training.cost, history=training.history)
+    return replace(champion, network=network, cost=training.cost, history=training.history, notes=training.notes)
 
 
 def train_warm(

@@ -16,7 +16,7 @@ from models.network import Network, build_network
 def update(plan: LearningPlan, champion: Candidate, history: Samples, callbacks: Sequence[Callback]) -> Candidate:
     """Train a fresh network on the whole history."""
     network, training = train_fresh(plan, history, callbacks)
-    return replace(champion, network=network, cost=training.cost, history=training.history)
+    return replace(champion, network=network, cost=training.cost, history=training.history, notes=training.notes)
 
 
 def train_fresh(plan: LearningPlan, samples: Samples, callbacks: Sequence[Callback]) -> tuple[Network, Training]:

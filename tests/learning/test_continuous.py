@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from data.ledger import Ledger
-from data.synthetic import write_line
 from deployments.line import open_ledger
 from deployments.scoring import OnnxModel
 from deployments.settings import Settings
@@ -15,28 +14,12 @@ from learning.continuous import ContinuousLearningSystem
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-PIPELINE = """
-name: line
-task: classification
-data: {target: defect, timestamp: time}
-model: {architecture: mlp, hidden_units: [32, 16], dropout: 0.0}
-training: {epochs: 10}
-gate: {metric: accuracy}
-drift: {report: never}
-"""
 
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> tuple[Path, list[Path]]:
+@pytest.fixture
+def exported(line_home: Path) -> tuple[Path, list[Path]]:
     """The exported first champion of a synthetic line, and the files of the batches after it."""
-    from flows.learn_continuously import learn_continuously
-
-    folder = tmp_path_factory.mktemp("line")
-    write_line(folder / "source", batches=4, rows=800)
-    files = sorted((folder / "source").glob("*.csv"))
-    (folder / "line.yaml").write_text(PIPELINE)
-    learn_continuously(pipeline=str(folder / "line.yaml"), sources=[str(files[0])], home=str(folder / "home"))
-    return folder / "home" / "line" / "versions" / "1" / "model.onnx", files[1:]
+    versions = line_home / "line" / "versions"
+    return versions / "1" / "model.onnx", sorted((line_home.parent / "source").glob("*.csv"))[1:]
 
 
 @pytest.fixture

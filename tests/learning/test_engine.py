@@ -36,8 +36,8 @@ def changed(**values: object) -> TrainingConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [300, 283])
-def test_two_processes_learn_what_one_learns(count: int) -> None:
+def test_two_processes_learn_what_one_learns() -> None:
+    count = 283  # the last batch is odd: one process has a sample more than the other
     alone, one = train(CONFIG, count)
     together, two = train(changed(devices=2), count)
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)

@@ -1,0 +1,138 @@
+"""A training of its own on what a pipeline's feature store holds: nothing of the loop's state changes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+
+from data.feature_store import FeatureStore
+from data.ledger import Ledger
+from data.samples import Samples
+from data.schema import Schema, resolve_schema
+from data.windows import classes_of, make_samples
+from deployments.drafts import Classes
+from deployments.export import check_parity, export
+from deployments.exporting import REFERENCE_ROWS, make_card
+from deployments.line import open_ledger
+from deployments.pipeline import PipelineConfig
+from deployments.portable import Packed, pack
+from deployments.scoring import OnnxModel
+from deployments.settings import Settings
+from learning.callbacks import Callback
+from learning.candidate import Candidate
+from learning.learn import bootstrap
+from learning.plan import LearningPlan
+from monitoring.performance import score_all
+from monitoring.reference import make_reference
+
+
+@dataclass(frozen=True)
+class StoredData:
+    """A pipeline's rows, and the samples in them that are learned from and held out."""
+
+    config: PipelineConfig
+    schema: Schema
+    rows: pl.DataFrame
+    classes: Classes
+    train: Samples
+    holdout: Samples
+
+    @property
+    def outputs(self) -> int:
+        """Classes, or 1 for a value."""
+        return 1 if self.classes is None else len(self.classes)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained candidate, its packed ONNX file, and its scores on the rows held out; None where none were."""
+
+    candidate: Candidate
+    onnx: bytes
+    scores: dict[str, float] | None
+
+
+def known_pipeline(settings: Settings) -> PipelineConfig:
+    """The configuration of the one pipeline that has a version under the settings' home.
+
+    Raises ValueError, with those that are there, where there is none or more than one.
+    """
+    ledger = open_ledger(settings)
+    cards = {name: settings.home / name / "versions" for name in ledger.pipelines()}
+    known = {name: folder for name, folder in cards.items() if ledger.next_version(name) > 1}
+    if len(known) != 1:
+        found = ", ".join(known) or "none"
+        raise ValueError(f"say which pipeline's data to train on: those with a version under {settings.home}: {found}")
+    ((name, folder),) = known.items()
+    card = folder / str(ledger.next_version(name) - 1) / "card.json"
+    return PipelineConfig.parse(json.loads(card.read_text(encoding="utf-8"))["config"], str(card))
+
+
+def read_stored(config: PipelineConfig, settings: Settings, days: int | None) -> StoredData:
+    """What the pipeline's feature store holds of the last days before its newest row; None: all.
+
+    A row's time is its timestamp, or where the pipeline has none its batch's arrival. Raises ValueError where nothing
+    is stored, or nothing in it can be learned from.
+    """
+    ledger = open_ledger(settings)
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is None:
+        raise ValueError(f"nothing is stored of the pipeline {config.name} under {settings.home}: lehr run it first")
+    schema = resolve_schema(config.data, config.task, kept["columns"])
+    rows = FeatureStore(settings.home / config.name / "store").read()
+    if days is not None:
+        rows = _latest(rows, schema, ledger, config.name, timedelta(days=days))
+    learned, held_out = (rows.filter(pl.col("lehr_split") == split) for split in ("train", "holdout"))
+    classes, length = classes_of(learned, schema), config.data.window.length
+    train = make_samples(learned, schema, length, classes)
+    if len(train) == 0 or (classes is not None and len(classes) < 2):
+        what = "no labelled samples" if len(train) == 0 else f"one class only, {classes[0]!r}" if classes else ""
+        raise ValueError(f"there is nothing to learn in the {rows.height} stored rows: {what}")
+    holdout = make_samples(held_out, schema, length, classes, keep_unknown=True)
+    return StoredData(config, schema, rows, classes, train, holdout)
+
+
+def train_on(data: StoredData, callbacks: Sequence[Callback] = ()) -> Trained:
+    """A first candidate from the data, by the configuration's model, training and update.
+
+    Raises ValueError where the exported file differs from the network, FloatingPointError where a loss is not finite.
+    """
+    config = data.config
+    plan = LearningPlan(config.model, config.training, config.update, config.task, data.outputs)
+    candidate = bootstrap(plan, data.train, callbacks)
+    onnx = _packed(data, candidate)
+    scores = None
+    if len(data.holdout):
+        scores = score_all(config.task, OnnxModel(onnx).predict_samples(data.holdout), data.holdout.targets_B.numpy())
+    return Trained(candidate, onnx, scores)
+
+
+def _latest(rows: pl.DataFrame, schema: Schema, ledger: Ledger, name: str, span: timedelta) -> pl.DataFrame:
+    if schema.timestamp is not None:
+        times = pl.col(schema.timestamp)
+        return rows.filter(times > times.max() - span)
+    arrivals = {entry.number: entry.arrived_at for entry in ledger.batches(name)}
+    newest = max(arrivals.values())
+    recent = [number for number, at in arrivals.items() if at > newest - span]
+    return rows.filter(pl.col("lehr_batch").is_in(recent))
+
+
+def _packed(data: StoredData, candidate: Candidate) -> bytes:
+    config, served, features = data.config, candidate.served(), len(data.schema.features)
+    length = config.data.window.length
+    onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())
+    parity = check_parity(served, onnx, features, length, config.training.seed)
+    if not parity <= config.gate.max_parity_error:
+        limit = config.gate.max_parity_error
+        raise ValueError(f"the exported file differs from the network by {parity:.3g}; allowed is {limit:.3g}")
+    rows = data.rows.tail(REFERENCE_ROWS)
+    samples = make_samples(rows, data.schema, length, data.classes, keep_unknown=True)
+    shuffled = config.training.seed if config.data.order == "none" else None
+    reference = make_reference(rows, data.schema, OnnxModel(onnx).predict_samples(samples), shuffled).save()
+    origin = {"number": candidate.trained_through, "id": None}
+    card = make_card(config, data.schema.features, candidate, data.classes, "training", origin)
+    holdout = data.rows.filter(pl.col("lehr_split") == "holdout")
+    return pack(onnx, Packed(card, reference, candidate.memory.to_frame(), holdout))
