@@ -103,9 +103,8 @@ def main() -> None:
         print(f"{name}: {len(train):,} rows learned, {len(test):,} judged")
         for preset in PRESETS:
             runs = [measure(preset, train, test, classes, seed) for seed in range(arguments.seeds)]
-            figures = dict(
-                zip(("score", "calibration error", "seconds"), map(mean, zip(*runs, strict=True)), strict=True)
-            )
+            means = [mean(values) for values in zip(*runs, strict=True)]
+            figures = dict[str, float](zip(FIGURES, means, strict=True))
             results.setdefault(name, {})[preset] = figures
             print(f"  {preset:<11}" + "   ".join(f"{key} {value:.3f}" for key, value in figures.items()))
     write_json("presets", results)
