@@ -50,10 +50,10 @@ def windows(rows: pl.DataFrame, columns: Sequence[str]) -> Samples:
 
 
 def train(samples: Samples, seed: int) -> Network:
-    """A fresh network trained on the samples."""
+    """A fresh network trained on the samples; its units are the deviations of normal operation."""
     torch.manual_seed(seed)
     network = build_network(MODEL, samples.rows_NC.shape[1], len(FAULTS), "classification")
-    fit_normalisers(network, samples)
+    fit_normalisers(network, samples.take((samples.targets_B == 0).nonzero().flatten()))
     fit(network, samples, TRAINING, [ProgressBar(f"seed {seed}")])
     return network.eval()
 
