@@ -108,6 +108,14 @@ class Ledger:
             rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
             return {row[0]: row[1] for row in rows}
 
+    def latest_outcome(self, pipeline: str, step: str, before: int) -> Any:
+        """What a step said of the latest batch before this number that it did anything with; None before any."""
+        same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
+        query = select(StepRow.result).join(BatchRow, same).where(BatchRow.pipeline == pipeline, StepRow.step == step)
+        newest = query.where(BatchRow.number < before).order_by(BatchRow.number.desc()).limit(1)
+        with Session(self._engine) as session:
+            return session.scalar(newest)
+
     def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
         """Write a step's result once; raises ValueError where it was written before."""
         try:

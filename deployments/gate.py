@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from deployments.pipeline import GateConfig
 from monitoring.comparison import Floats, gain_bound, weighted_score
 from monitoring.performance import LOWER_IS_BETTER, Metric, Predictions, gain, score
+from monitoring.wager import ENOUGH
 
 REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
 FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
@@ -34,6 +35,7 @@ class Judged:
     candidate, champion: probabilities (B, K) over the same classes, or values (B,).
     champion_through: the last batch that the champion learned from; None: there is no champion.
     trained_T: targets that the candidate learned from; the trivial predictor is fitted on them.
+    wealth: what a stake of 1 on the candidate has become in the shadow (`monitoring.wager`), for the appetite proof.
     What could not be measured is None, and fails.
     """
 
@@ -47,6 +49,7 @@ class Judged:
     latency_ms: float | None
     parity_error: float | None
     seed: int
+    wealth: float = 0.0
 
     @property
     def new_B(self) -> NDArray[np.bool_]:
@@ -90,6 +93,8 @@ def judge(config: GateConfig, metric: Metric, evidence: Judged) -> Verdict:
         checks["not_worse"] = lambda: _not_worse(metric, evidence)
         checks["regression"] = lambda: _regression(config, metric, evidence)
         checks["forgetting"] = lambda: _forgetting(config, metric, evidence)
+        if config.appetite == "proof":
+            checks["proof"] = lambda: _proof(evidence)
     checks["latency"] = lambda: _at_most("latency", evidence.latency_ms, config.max_latency_ms, "ms for one sample")
     checks["parity"] = lambda: _at_most(
         "parity", evidence.parity_error, config.max_parity_error, "largest difference of the exported file to torch"
@@ -182,6 +187,11 @@ def _forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
     text = f"loss in {metric} against the champion on {_rows(earlier_B)} of earlier batches, by relevance; at most"
     limit = _margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
     return _check("forgetting", value, limit, value <= limit, text)
+
+
+def _proof(evidence: Judged) -> Check:
+    text = "is what a stake of 1 on the candidate has become on batches before it learned from them; needed is"
+    return _check("proof", evidence.wealth, ENOUGH, evidence.wealth >= ENOUGH, text)
 
 
 def _margin(given: float | None, metric: Metric, points: float, share: float) -> float:

@@ -1,5 +1,7 @@
 """The evidence for the gate: candidate and champion on rows that no training has seen."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,16 @@ from learning.blend import relevance
 from monitoring.performance import LOWER_IS_BETTER, Predictions, score
 
 
-def judge_version(line: Line, batch: Batch, exported: Exported) -> Judged:
-    """Hold a version against the champion on the hold-outs of all batches up to this one."""
+def judge_version(line: Line, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
+    """Hold a version against the champion on the hold-outs of all batches up to this one.
+
+    wealth: what the version has shown in the shadow, if it was there.
+    """
     candidate, champion = version_of(line, exported.version), champion_of(line)
     holdouts = line.store.read_holdout(through=batch.number)
     samples = make_samples(holdouts, line.schema, line.window_length, candidate.classes, keep_unknown=True)
     evidence = _evidence(line, batch, samples, candidate, champion, exported.parity_error)
+    evidence = replace(evidence, wealth=wealth)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)
     compared_with = None if champion is None else champion.number
     return Judged(verdict, _score_on_new(line, evidence), _champion_holds(line, evidence), compared_with)

@@ -4,7 +4,8 @@ from typing import Literal
 
 from monitoring.config import Action
 
-Rung = Literal["bootstrap", "patch", "update", "retrain"]
+Rung = Literal["bootstrap", "patch", "update", "retrain", "shadow"]
+"""Where a candidate comes from; `shadow` is one of earlier batches that has proven itself since."""
 
 _LADDER: tuple[Rung, ...] = ("patch", "update", "retrain")
 

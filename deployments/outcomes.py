@@ -1,9 +1,11 @@
 """What each step of the loop says it did: the values that the ledger's journal keeps."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from deployments.gate import Verdict
 from monitoring.drift import DriftReport
+from monitoring.wager import ENOUGH, Wager
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,35 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Rivalry:
+    """The champion beside another version on the batches that came since, each scored before it was learned from.
+
+    role: `predecessor` was in production before and may take its place again; `shadow` is the newest version that is
+    still to prove itself. wager: whether the rival is the better one.
+    """
+
+    champion: int
+    rival: int
+    role: Literal["predecessor", "shadow"]
+    wager: Wager
+
+    @property
+    def text(self) -> str:
+        """The evidence in a sentence."""
+        won = f"a stake of 1 on it has become {self.wager.wealth:.3g}, {ENOUGH:g} is proof"
+        return f"version {self.rival} against {self.champion} on {len(self.wager.gains)} batches: {won}"
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """A champion that was taken back because its predecessor proved to be better."""
+
+    version: int
+    champion: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Watched:
     """How the champion did on the batch before anything learned from it; None where there is no champion yet.
 
@@ -47,6 +78,7 @@ class Watched:
     drift: DriftReport | None
     unknown_classes: tuple[str, ...]
     drift_page: str | None
+    rivalry: Rivalry | None = None
 
 
 @dataclass(frozen=True)

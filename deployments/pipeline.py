@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -21,8 +21,14 @@ DEFAULT_TRIGGER = TriggerConfig(
 
 
 class GateConfig(Config):
-    """What a candidate must pass. Losses are in points of the metric; for rmse and mae a share of the champion's."""
+    """What a candidate must pass. Losses are in points of the metric; for rmse and mae a share of the champion's.
 
+    appetite: how a better version gets into production. probation: as soon as the checks hold; its predecessor goes on
+    scoring beside it, and takes its place again once it has proven to be the better one. proof: the candidate scores
+    beside the champion first, and goes live once it has proven to be better.
+    """
+
+    appetite: Literal["probation", "proof"] = "probation"
     metric: Metric | None = Field(default=None, description="null: accuracy for classification, rmse for regression")
     threshold: float | None = Field(
         default=None,

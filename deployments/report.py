@@ -10,13 +10,14 @@ COMPARED = ("score_static", "score_retrained", "score_sliding", "score_no_change
 
 
 RUNGS: tuple[Rung, ...] = ("bootstrap", "patch", "update", "retrain")
+"""Those that learn."""
 
 
 def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None) -> dict[str, Any]:
     """A finished batch's record, from what the steps wrote into the journal."""
     validated, watched = journal["validate"], journal.get("watch") or {}
     learned = [(rung, journal[f"learn:{rung}"]) for rung in RUNGS if journal.get(f"learn:{rung}")]
-    rung = learned[-1][0] if learned else "none"
+    rung = learned[-1][0] if learned else "shadow" if "judge:shadow" in journal else "none"
     judged = journal.get(f"judge:{rung}")
     record: dict[str, Any] = {
         "batch": batch.number,
@@ -38,6 +39,8 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "score_before": watched.get("score_before"),
         "score_no_change": watched.get("score_no_change"),
         "gate": judged and judged["verdict"],
+        "rivalry": watched.get("rivalry"),
+        "revoked": journal.get("revoke"),
         "promoted": "promote" in journal,
         "champion": champion,
         "cost": _total([cost for _, cost in learned]),

@@ -8,6 +8,7 @@ from deployments.champions import champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
+from deployments.rivalry import compare_with_rival
 from monitoring.drift import DriftReport, check_drift
 from monitoring.performance import score, score_all
 from monitoring.reports import write_drift_page
@@ -33,7 +34,8 @@ def watch(line: Line, batch: Batch) -> Watched:
     known = set(champion.classes or [])
     unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
     page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
-    return Watched(champion.number, scores, no_change, drift, tuple(sorted(unknown)), page)
+    rivalry = compare_with_rival(line, batch, champion, whole)
+    return Watched(champion.number, scores, no_change, drift, tuple(sorted(unknown)), page, rivalry)
 
 
 def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:

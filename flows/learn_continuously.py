@@ -8,7 +8,7 @@ from prefect import flow, get_run_logger
 from data.sources import Arrival, iter_arrivals
 from deployments.ladder import Rung, next_rung
 from deployments.line import Line, open_line
-from deployments.outcomes import Batch
+from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import LearningAction
@@ -16,12 +16,13 @@ from monitoring.policies import Decision
 from monitoring.terminal import batch_line, open_console
 from tasks.compare import compare_batch, retrain_compared_with
 from tasks.decide import decide_on_batch
-from tasks.export import export_candidate
+from tasks.export import export_candidate, export_shadow
 from tasks.finish import finish_batch
 from tasks.ingest import ingest_arrival
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
 from tasks.promote import log_refused, promote_candidate
+from tasks.revoke import revoke_champion
 from tasks.store import store_batch
 from tasks.validate import validate_batch
 from tasks.watch import watch_batch
@@ -69,12 +70,28 @@ def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, c
     if validate_batch(line, batch).refusal is None:
         store_batch(line, batch)
         watched = watch_batch(line, batch)
+        revoke_champion(line, batch, watched)
         if compare:
             compare_batch(line, batch)
-        _climb(line, batch, decide_on_batch(line, batch, watched, action))
+        decision = decide_on_batch(line, batch, watched, action)
+        if not _promote_shadow(line, batch, watched):
+            _climb(line, batch, decision)
         if compare:
             retrain_compared_with(line, batch)
     return finish_batch(line, batch)
+
+
+def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:
+    """Put the version in the shadow into production once it has proven itself; whether it went there."""
+    rivalry = watched.rivalry
+    if rivalry is None or rivalry.role != "shadow" or not rivalry.wager.proven:
+        return False
+    exported = export_shadow(line, batch, "shadow", rivalry.rival)
+    judged = judge_candidate(line, batch, "shadow", exported, rivalry.wager.wealth)
+    if not judged.verdict.passed:
+        log_refused(line, batch, "shadow", exported, judged)
+        return False
+    return promote_candidate(line, batch, "shadow", exported, judged, Decision("update", rivalry.text)) is not None
 
 
 def _climb(line: Line, batch: Batch, decision: Decision) -> None:

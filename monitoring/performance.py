@@ -51,6 +51,19 @@ def row_values(metric: Metric, predictions: Predictions, targets_B: NDArray[Any]
     return (predictions.argmax(1) == targets_B).astype(np.float64)
 
 
+def row_losses(metric: Metric, predictions: Predictions, targets_B: NDArray[Any]) -> NDArray[np.float64]:
+    """What each row costs under the metric: their mean falls as the metric improves.
+
+    For the metrics that are means over classes a row weighs as its class does (macro_f1 as balanced_accuracy).
+    """
+    if metric not in CLASS_METRICS:
+        values_B = row_values(metric, predictions, targets_B)
+        return values_B if metric in LOWER_IS_BETTER else 1 - values_B
+    _, inverse_B, counts = np.unique(targets_B, return_inverse=True, return_counts=True)
+    wrong_B = (predictions.argmax(1) != targets_B).astype(np.float64)
+    return wrong_B * (len(targets_B) / (len(counts) * counts))[inverse_B]
+
+
 def score_all(task: str, predictions: Predictions, targets_B: NDArray[Any]) -> dict[str, float]:
     """Every metric of the task."""
     return {m: score(m, predictions, targets_B) for m in METRICS[task]}

@@ -5,6 +5,7 @@ from deployments.exporting import export_version
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported
+from deployments.rivalry import export_again
 from tasks.step import step
 
 
@@ -13,3 +14,9 @@ def export_candidate(line: Line, batch: Batch, rung: Rung) -> Exported:
     """Write the version's folder, whole or not at all, and register it in the ledger."""
     candidate, classes = load_draft(line.draft_folder(batch.number, rung))
     return export_version(line, batch, rung, candidate, classes)
+
+
+@step("export", Exported)
+def export_shadow(line: Line, batch: Batch, rung: Rung, version: int) -> Exported:
+    """A version of an earlier batch, whose file lies there already."""
+    return export_again(line, version)

@@ -18,8 +18,8 @@ def test_a_rollback_while_a_candidate_is_judged_stands(
     """The candidate was compared with a champion that a person has taken back since: it does not go live."""
     last = "line-04.csv"
 
-    def judge_and_take_back(line: Line, batch: Batch, exported: Exported) -> Judged:
-        judged = judge_version(line, batch, exported)
+    def judge_and_take_back(line: Line, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
+        judged = judge_version(line, batch, exported, wealth)
         if batch.name == last and judged.verdict.passed:
             roll_back(line.ledger, line.registry, line.name, "it smells", None)
         return judged

@@ -20,7 +20,7 @@ from deployments.registry import Registry
 from deployments.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("LEHR_KILLS", "3"))
+KILLS = int(os.environ.get("LEHR_KILLS", "2"))
 STEPS = 34
 
 
