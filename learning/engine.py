@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.config import TrainingConfig
+from learning.optimisers import gradient_step
 from models.network import Network
 
 Forward = Callable[[Tensor], Tensor]
@@ -55,19 +56,19 @@ class PlainEngine:
     rank, processes = 0, 1
 
     def prepare(self, network: Network, optimiser: torch.optim.Optimizer) -> Forward:
-        self._optimiser = optimiser
         self._parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self._step = gradient_step(optimiser)
         return network.normalised_outputs
 
     def backward(self, loss: Tensor) -> None:
-        for parameter in self._parameters:  # what zero_grad does, without its profiling
-            parameter.grad = None
-        loss.backward()
+        gradients = torch.autograd.grad(loss, self._parameters)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
 
     def step(self, clip_norm: float | None) -> None:
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, clip_norm)
-        self._optimiser.step()
+        self._step()
 
     def agree(self, stopped: str | None) -> str | None:
         return stopped

@@ -15,6 +15,7 @@ from data.samples import Samples
 from learning.batches import TrainingSet, batches
 from learning.class_weights import class_weights
 from learning.config import TrainingConfig
+from learning.engine import PlainEngine
 from learning.losses import make_loss
 from learning.metrics import Cost, Training
 from learning.normalisation import normalised_targets, refit_normalisers
@@ -81,17 +82,15 @@ def _run_steps(
     training_set = TrainingSet(samples, normalised_targets(network, samples), network.normaliser)
     weights_O = class_weights(config.class_weights, samples.targets_B, network.outputs)
     loss_of = make_loss(config.loss, network.task, weights_O)
-    (group,) = optimiser.param_groups
+    engine, (group,) = PlainEngine(), optimiser.param_groups
+    forward = engine.prepare(network, optimiser)
     rates = epoch_rates(Linear(), config.learning_rate, 1, 1, steps, ())
     network.train()
     for batch, rate in zip(batches(training_set, drawn, [config.batch_size] * steps, weights_MK), rates, strict=True):
         group["lr"] = rate
-        loss, _ = batch_loss(network.normalised_outputs, loss_of, batch, config.augmentations)
-        optimiser.zero_grad()
-        loss.backward()
-        if config.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(group["params"], config.clip_norm)
-        optimiser.step()
+        loss, _ = batch_loss(forward, loss_of, batch, config.augmentations)
+        engine.backward(loss)
+        engine.step(config.clip_norm)
         if not math.isfinite(loss.item()):
             raise FloatingPointError("the loss of an update is not finite: its samples or targets are not")
     network.zero_grad()
