@@ -41,9 +41,14 @@ def cannot_check(error: str) -> Check:
     return Check((), lambda: Verdict(False, error=error))
 
 
+def exact_column(name: str) -> pl.Expr:
+    """The column of exactly this name, where `pl.col` would read "^a$" as a pattern."""
+    return cs.by_name(name).as_expr()
+
+
 def column_values(frame: pl.DataFrame, name: str) -> pl.Expr:
     """The column of exactly this name, null where it is NaN."""
-    values = cs.by_name(name).as_expr()  # pl.col would read "^a$" as a pattern
+    values = exact_column(name)
     return values.fill_nan(None) if frame.schema[name].is_float() else values
 
 

@@ -19,8 +19,9 @@ NUMBERS = (*FLOATS, *INTEGERS)
 COMMON = (*NUMBERS, pl.String, pl.Boolean)
 LARGEST_EXACT = 2**53  # among the whole numbers that a float64 holds
 LARGE = 1e18  # sums above it may overflow where pandas adds in 32 bits, and squares of them in 64
+LONGEST_PATTERN = 100  # polars refuses patterns that grow too large
 PLAIN_PATTERN = re.compile(
-    r"\^?(?:(?:[A-Za-z0-9 _/:,;-]|\\[.*+?()|{}\[\]^$\\-]|\.|\[\^?(?:[A-Za-z0-9](?:-[A-Za-z0-9])?|[_ .])+\])"
+    r"\^?(?:(?:[A-Za-z0-9 _/:,;-]|\\[.*+?()|{}\[\]^$-]|\.|\[\^?(?:[A-Za-z0-9](?:-[A-Za-z0-9])?|[_ .])+\])"
     r"(?:[*+?]|\{[0-9]{1,2}(?:,[0-9]{1,2})?\})?)*\$?"
 )
 
@@ -138,7 +139,7 @@ def _unique(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
 
 def _matches(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     pattern, mostly = kwargs.get("regex"), _mostly(kwargs)
-    if not isinstance(pattern, str) or not PLAIN_PATTERN.fullmatch(pattern):
+    if not isinstance(pattern, str) or len(pattern) > LONGEST_PATTERN or not PLAIN_PATTERN.fullmatch(pattern):
         raise _NotCompiledError
     try:
         re.compile(pattern)
@@ -162,8 +163,7 @@ def _in_order(falling: bool, frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> 
 def _extreme(largest: bool, frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     limits = _limits(kwargs)
     values, dtype = _values(frame, kwargs, NUMBERS)
-    number = np.float32 if dtype == pl.Float32 else np.float64
-    return Check((values.max() if largest else values.min(),), partial(_judge_value, limits, number))
+    return Check((values.max() if largest else values.min(),), partial(_judge_value, limits, _number_type(dtype)))
 
 
 def _distinct_count(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
@@ -184,7 +184,7 @@ def _statistic(name: str, scale: Callable[[pl.Expr], pl.Expr], frame: pl.DataFra
     values, dtype = _values(frame, kwargs, NUMBERS)
     wide, rounding = values.cast(pl.Float64), 1e-5 if dtype == pl.Float32 else 1e-10
     aggregates = (getattr(wide, name)(), scale(wide.abs()), wide.abs().sum())
-    return Check(aggregates, partial(_judge_rounded, limits, rounding))
+    return Check(aggregates, partial(_judge_rounded, limits, _number_type(dtype), rounding))
 
 
 def _judge_value(limits: _Limits, number: Callable[[Any], Any], value: Any) -> Verdict:
@@ -200,16 +200,24 @@ def _judge_share(limits: _Limits, distinct: int, present: int) -> Verdict:
 
 
 def _judge_rounded(
-    limits: _Limits, rounding: float, value: float | None, scale: float | None, total: float
+    limits: _Limits,
+    number: Callable[[Any], Any],
+    rounding: float,
+    value: float | None,
+    scale: float | None,
+    total: float,
 ) -> Verdict | None:
     if not total <= LARGE:
         return None
-    if value is None:
-        return Verdict(False)
     slack = rounding * (scale or 0) + 1e-30
-    if scale and any(limit is not None and abs(value - limit) <= slack for limit in (limits.low, limits.high)):
+    known = (limit for limit in (limits.low, limits.high) if limit is not None)
+    if value is not None and scale and any(abs(value - limit) <= slack for limit in known):
         return None
-    return Verdict(limits.hold(value), observed=value)
+    return _judge_value(limits, number, value)
+
+
+def _number_type(dtype: pl.DataType) -> Callable[[Any], Any]:
+    return np.float32 if dtype == pl.Float32 else np.float64
 
 
 def _settled(verdict: Verdict) -> Check:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from data.checks import Check, Verdict, cannot_check, check_rows, column_values
+from data.checks import Check, Verdict, cannot_check, check_rows, column_values, exact_column
 
 KEYS = ("type", "kwargs", "severity", "meta", "id", "notes", "description")
 SEVERITIES = ("critical", "warning", "info")
@@ -33,7 +33,7 @@ COLUMN = _Argument("the name of a column", lambda v: isinstance(v, str), require
 GROUP = _Argument("the name of the column whose values are checked apart", lambda v: isinstance(v, str))
 MOSTLY = _Argument("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
 STRICTLY = _Argument("true or false", lambda v: isinstance(v, bool))
-SECONDS = _Argument("a number above 0", lambda v: _is_number(v) and 0 < v < 1e9, required=True)
+SECONDS = _Argument("a number above 0 and at most 1e9", lambda v: _is_number(v) and 0 < v <= 1e9, required=True)
 MAX_RUN = _Argument("a whole number of at least 1", _is_count, required=True)
 MAX_JUMP = _Argument("a number of at least 0", lambda v: _is_number(v) and v >= 0, required=True)
 MIN_DISTINCT = _Argument("a whole number of at least 1", _is_count)
@@ -88,7 +88,7 @@ def _not_flat(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     """Every row of a run that is too long breaks it; a missing value does not end a run."""
     values = column_values(frame, kwargs["column"])
     run = _apart((values != _before(values, kwargs)).fill_null(False).cum_sum(), kwargs)
-    keys = [run] if "group" not in kwargs else [run, kwargs["group"]]
+    keys = [run] if "group" not in kwargs else [run, exact_column(kwargs["group"])]
     return _check(values.is_not_null() & (values.count().over(keys) > kwargs["max_run"]), values, kwargs)
 
 
@@ -116,7 +116,7 @@ def _before(values: pl.Expr, kwargs: Mapping[str, Any]) -> pl.Expr:
 
 
 def _apart(expression: pl.Expr, kwargs: Mapping[str, Any]) -> pl.Expr:
-    return expression.over(kwargs["group"]) if "group" in kwargs else expression
+    return expression.over(exact_column(kwargs["group"])) if "group" in kwargs else expression
 
 
 def _check(broken: pl.Expr, values: pl.Expr, kwargs: Mapping[str, Any]) -> Check:

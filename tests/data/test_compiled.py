@@ -2,7 +2,10 @@
 
 import math
 import os
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.compiled import COMPILERS
+from data.compiled import COMPILERS, compile_expectation
 from data.expectations import check_expectations, check_in_great_expectations
 from data.outcomes import Outcome
 
+ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("LEHR_EXAMPLES", "25"))
 TENTH = float(np.float32(0.1))
 FLOATS = st.one_of(
@@ -73,6 +77,8 @@ def arguments(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         "exact_match": st.booleans(),
         "value": st.integers(0, 8),
     }
+    if "regex" in COMPILERS[kind][1]:
+        values["column"] = st.sampled_from(["text", "text", "text", "flag", "gone"])
     counts = "count" in kind
     values |= {"min_value": COUNT, "max_value": COUNT} if counts else {"min_value": LIMIT, "max_value": LIMIT}
     chosen = {name: draw(values[name]) for name in COMPILERS[kind][1]}
@@ -107,6 +113,7 @@ def saw_the_same(fast: object, slow: object) -> bool:
     return fast == slow
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frames(), suites())
 @pytest.mark.timeout(0)
@@ -116,3 +123,53 @@ def test_both_say_the_same(frame: pl.DataFrame, suite: dict[str, Any]) -> None:
     for document, fast, slow in zip(suite["expectations"], compiled, checked, strict=True):
         assert verdict(fast) == verdict(slow), document
         assert saw_the_same(fast.observed, slow.observed), document
+
+
+def test_what_it_does_not_know_is_left_to_great_expectations() -> None:
+    frame = pl.DataFrame({"a": [1.0, 2.0], "^a$": [3.0, 4.0], "t": [datetime(2024, 1, 1)] * 2})
+    between = "expect_column_values_to_be_between"
+    left: list[dict[str, Any]] = [
+        {"type": "expect_column_quantile_values_to_be_between", "kwargs": {"column": "a"}},
+        {"type": between, "kwargs": {"column": "a", "min_value": 0, "row_condition": 'col("a") > 0'}},
+        {"type": between, "kwargs": {"column": "a", "min_value": 2, "max_value": 1}},
+        {"type": between, "kwargs": {"column": "a", "min_value": True}},
+        {"type": between, "kwargs": {"column": "a", "max_value": math.nan}},
+        {"type": between, "kwargs": {"column": "a", "max_value": 1}, "windows": []},
+        {"type": between, "kwargs": {"column": "a", "max_value": 1}, "severity": "bad"},
+        {"type": between, "kwargs": {"column": "t", "min_value": 1}},
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "a", "value_set": [1.0, None]}},
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "a", "value_set": ["1"]}},
+    ]
+    assert [compile_expectation(frame, document) for document in left] == [None] * len(left)
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name() -> None:
+    frame = pl.DataFrame({"a": [1.0, 2.0], "^a$": [3.0, 4.0]})
+    document = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "^a$", "min_value": 3.5}}
+    (outcome,) = check_expectations(frame, {"expectations": [document]})
+    assert outcome.rows == (0,)
+
+
+def test_a_statistic_next_to_its_limit_is_left_to_great_expectations(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"a": pl.Series([0.1, 0.2, 0.3], dtype=pl.Float32)})
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "data.expectations.check_in_great_expectations", lambda frame, documents: asked.extend(documents) or documents
+    )
+    for limit in (0.1, 0.2, 0.200001):
+        document = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "a", "min_value": limit}}
+        check_expectations(frame, {"expectations": [document]})
+    assert [document["kwargs"]["min_value"] for document in asked] == [0.2, 0.200001]
+
+
+def test_great_expectations_is_not_imported_where_it_is_not_needed() -> None:
+    script = """
+import sys, polars as pl
+from data.expectations import check_expectations
+between = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "a", "min_value": 2}}
+flat = {"type": "expect_column_not_to_be_flat", "kwargs": {"column": "a", "max_run": 1}}
+print([o.met for o in check_expectations(pl.DataFrame({"a": [1, 2]}), {"expectations": [between, flat]})])
+print("great_expectations" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[:2] == ["[False, True]", "False"]
