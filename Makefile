@@ -33,10 +33,11 @@ check: setup     ## lint, types and the dependency rule
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step
+bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step and of a check
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.loop_step
+	@$(BIN)/python -m benchmarks.validation
 
 torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py

@@ -1,60 +1,64 @@
-"""Great Expectations, behind our own types: the only file that imports it, and only when it is needed."""
+"""Suites in Great Expectations' language, with sensor expectations of our own, behind our own types.
+
+The only file that imports Great Expectations, and only when it is needed: what polars can check as exactly, it checks.
+"""
 
 import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-Severity = Literal["critical", "warning", "info"]
+from data.checks import Check, Verdict, broken_rows, judge_all
+from data.compiled import compile_expectation
+from data.outcomes import Outcome
+from data.sensor_expectations import SENSOR_EXPECTATIONS, check_arguments, compile_sensor_expectation
+
+PLACE = "lehr_place"  # Great Expectations' results come in an order of its own
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one expectation found in a batch.
-
-    failing: how many rows break it, None where it is about the whole batch. rows: their indices, for critical
-    expectations, also where `mostly` lets it pass. error: why it could not be checked at all.
-    """
-
-    expectation: str
-    column: str | None
-    severity: Severity
-    met: bool
-    failing: int | None
-    rows: tuple[int, ...]
-    observed: object
-    error: str | None
-
-
-def build_expectation(document: Mapping[str, Any]) -> Any:
-    """One expectation from its JSON; raises ValueError where its type, arguments or severity do not exist."""
-    ge = _great_expectations()
-    config = {key: value for key, value in document.items() if key != "id"}
-    try:
-        return ge.expectations.expectation_configuration.ExpectationConfiguration(**config).to_domain_obj()
-    except (ge.exceptions.GreatExpectationsError, TypeError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
+def check_expectation(document: Mapping[str, Any]) -> None:
+    """Check one expectation's JSON; raises ValueError where its type, arguments or severity do not exist."""
+    if _is_own(document):
+        check_arguments(document)
+    else:
+        _build(document)
 
 
 def suite_document(name: str, expectations: Sequence[Mapping[str, Any]], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """A suite's JSON as Great Expectations writes it."""
-    built = [build_expectation(e) for e in expectations]
+    """A suite's JSON as Great Expectations writes it, sensor expectations as they are; raises as the check does."""
+    for document in expectations:
+        check_expectation(document)
+    built = [_build(e) for e in expectations if not _is_own(e)]
     suite = _great_expectations().ExpectationSuite(name=name, expectations=built, meta=dict(meta))
-    return dict(suite.to_json_dict())
+    written = dict(suite.to_json_dict())
+    rest = iter(written["expectations"])
+    return written | {
+        "expectations": [dict(e) if e["type"] in SENSOR_EXPECTATIONS else next(rest) for e in expectations]
+    }
 
 
 def check_expectations(frame: pl.DataFrame, suite: Mapping[str, Any]) -> list[Outcome]:
-    """Check every expectation of a suite; raises ValueError as `build_expectation` does.
+    """Check every expectation of a suite, in its order; raises ValueError as `check_expectation` does.
 
-    Only critical ones name their rows: that is what takes the time.
+    Only critical ones name their rows.
     """
+    documents: list[Mapping[str, Any]] = suite["expectations"]
+    outcomes = _check_compiled(frame, documents)
+    left = [place for place in range(len(documents)) if place not in outcomes]
+    if left:
+        checked = check_in_great_expectations(frame, [documents[place] for place in left])
+        outcomes |= dict(zip(left, checked, strict=True))
+    return [outcomes[place] for place in range(len(documents))]
+
+
+def check_in_great_expectations(frame: pl.DataFrame, documents: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    """Check expectations in Great Expectations itself; raises ValueError as `check_expectation` does."""
     ge = _great_expectations()
-    built = [build_expectation(e) for e in suite["expectations"]]
+    built = [_build({**e, "meta": {**(e.get("meta") or {}), PLACE: place}}) for place, e in enumerate(documents)]
     severe = [e for e in built if e.severity == "critical"]
     mild = [e for e in built if e.severity != "critical"]
     with warnings.catch_warnings():
@@ -65,11 +69,63 @@ def check_expectations(frame: pl.DataFrame, suite: Mapping[str, Any]) -> list[Ou
         asset = context.data_sources.add_pandas("batch").add_dataframe_asset("batch")
         batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame.to_pandas()})
         found = [
-            batch.validate(ge.ExpectationSuite(name="suite", expectations=chosen), result_format=detail).results
+            result.to_json_dict()
             for chosen, detail in ((severe, "COMPLETE"), (mild, "BASIC"))
             if chosen
+            for result in batch.validate(
+                ge.ExpectationSuite(name="suite", expectations=chosen), result_format=detail
+            ).results
         ]
-    return [_outcome(result.to_json_dict()) for results in found for result in results]
+    return [_outcome(r) for r in sorted(found, key=lambda r: r["expectation_config"]["meta"][PLACE])]
+
+
+def _check_compiled(frame: pl.DataFrame, documents: Sequence[Mapping[str, Any]]) -> dict[int, Outcome]:
+    """The outcomes of what polars can check, by place in the suite."""
+    checks = {place: check for place, e in enumerate(documents) if (check := _compile(frame, e)) is not None}
+    verdicts = dict(zip(checks, judge_all(frame, list(checks.values())), strict=True))
+    named = [place for place, verdict in verdicts.items() if verdict and verdict.failing and _severe(documents[place])]
+    rows = dict(zip(named, broken_rows(frame, [checks[place] for place in named]), strict=True))
+    return {
+        place: _compiled_outcome(documents[place], verdict, rows.get(place, ()))
+        for place, verdict in verdicts.items()
+        if verdict is not None
+    }
+
+
+def _compile(frame: pl.DataFrame, document: Mapping[str, Any]) -> Check | None:
+    if _is_own(document):
+        return compile_sensor_expectation(frame, document)
+    return compile_expectation(frame, document)
+
+
+def _is_own(document: Mapping[str, Any]) -> bool:
+    return str(document.get("type")) in SENSOR_EXPECTATIONS
+
+
+def _severe(document: Mapping[str, Any]) -> bool:
+    return document.get("severity", "critical") == "critical"
+
+
+def _compiled_outcome(document: Mapping[str, Any], verdict: Verdict, rows: tuple[int, ...]) -> Outcome:
+    return Outcome(
+        expectation=document["type"],
+        column=document["kwargs"].get("column"),
+        severity=document.get("severity", "critical"),
+        met=verdict.met,
+        failing=verdict.failing,
+        rows=rows,
+        observed=verdict.observed,
+        error=verdict.error,
+    )
+
+
+def _build(document: Mapping[str, Any]) -> Any:
+    ge = _great_expectations()
+    config = {key: value for key, value in document.items() if key != "id"}
+    try:
+        return ge.expectations.expectation_configuration.ExpectationConfiguration(**config).to_domain_obj()
+    except (ge.exceptions.GreatExpectationsError, TypeError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 @cache

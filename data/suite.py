@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from data.expectations import build_expectation, suite_document
+from data.expectations import check_expectation, suite_document
 from data.fingerprint import take_fingerprint
 from data.schema import Schema
 
@@ -92,7 +92,7 @@ def _check(expectation: object, place: str) -> None:
     if not isinstance(expectation, dict):
         raise ValueError(f"{place}: must be a mapping with type and kwargs, not {type(expectation).__name__}")
     try:
-        build_expectation(expectation)
+        check_expectation(expectation)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
 

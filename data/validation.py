@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from data.expectations import Outcome, Severity, check_expectations
+from data.expectations import check_expectations
 from data.fingerprint import find_mismatch
+from data.outcomes import Outcome, Severity
 from data.schema import Schema
 from data.suite import INFINITE, READINGS, ROW_COUNTS, count_readings
 
