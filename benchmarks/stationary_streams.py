@@ -21,7 +21,7 @@ class Setting:
     """One kind of stream; every sensor's autoregression has mean 0 and deviation 1 before season and noise are added.
 
     correlation: of the sensors with each other. season: amplitude of a daily cycle; half as much of a weekly one.
-    noise: deviation of white noise on top.
+    noise: deviation of white noise on top. resolution: of the readings; 0 for none.
     """
 
     phi: float
@@ -29,6 +29,7 @@ class Setting:
     correlation: float = 0.0
     season: float = 0.0
     noise: float = 0.0
+    resolution: float = 0.0
 
 
 SETTINGS = {
@@ -42,6 +43,7 @@ SETTINGS = {
     "φ 0.5, t3 tails": Setting(0.5, "t3"),
     "φ 0.5, GARCH": Setting(0.5, "garch"),
     "φ 0.97 and noise": Setting(0.97, noise=0.5),
+    "φ 0.9, rounded": Setting(0.9, resolution=0.25),
     "φ 0, correlated 0.6": Setting(0.0, correlation=0.6),
     "φ 0.9, correlated 0.6": Setting(0.9, correlation=0.6),
 }
@@ -54,11 +56,8 @@ def make_stream(setting: Setting, rows: int, sensors: int, seed: int) -> Floats:
     values_NF = lfilter([1.0], [1.0, -setting.phi], shocks_NF, axis=0)[WARM_UP:]
     hours_N = np.arange(rows)[:, None] + rng.uniform(0, 168, sensors)
     daily_NF, weekly_NF = np.sin(2 * np.pi * hours_N / 24), np.sin(2 * np.pi * hours_N / 168)
-    return (
-        values_NF
-        + setting.season * (daily_NF + weekly_NF / 2)
-        + setting.noise * rng.standard_normal((rows, sensors))
-    )
+    values_NF += setting.season * (daily_NF + weekly_NF / 2) + setting.noise * rng.standard_normal((rows, sensors))
+    return np.round(values_NF / setting.resolution) * setting.resolution if setting.resolution else values_NF
 
 
 def _innovations(setting: Setting, rows: int, sensors: int, rng: np.random.Generator) -> Floats:

@@ -38,8 +38,8 @@ def chosen_order(partials_P: Floats, rows: int) -> int:
 
 def variances(partials_P: Floats) -> Floats:
     """The variance left by the predictor of each order, as a share of the series' own; (..., K)."""
-    left = np.cumprod(1 - partials_P**2, axis=-1)
-    return np.concatenate([np.ones_like(left[..., :1]), left], axis=-1)
+    own = np.ones((*partials_P.shape[:-1], 1))
+    return np.cumprod(np.concatenate([own, 1 - partials_P**2], axis=-1), axis=-1, dtype=np.float64)
 
 
 def predictors(partials_FP: Floats) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.autoregression import Floats, known_values, variances
+from monitoring.autoregression import LARGEST_ORDER, Floats, known_values, variances
 from monitoring.scoring import Scoring, fit_scoring
 from monitoring.whitening import Whitening, fit_whitening, plain_whitening
 
@@ -18,6 +18,8 @@ PERIODS = (24.0, 168.0)
 """A day and a week of hourly rows."""
 LEAST_ROWS = 50
 LEAST_ESS = 5.0
+STEP = 0.5
+"""In deviations; wide enough that readings of few distinct values do not look infinitely precise."""
 DETECTABLE = 5.9
 """In standard errors: what half of the changes of this size reach with 20 features and a limit of 7,300."""
 
@@ -42,10 +44,10 @@ class Memory:
 class Calibration:
     """All that checking later batches needs of the reference; its rows are not needed any more.
 
-    ess_F: how many independent rows the reference's mean is worth. information_F: how much of a shift of the innovations
-    their scores keep, as Fisher information. omega_CF: the variance that sums of scores have beyond that of
-    independent ones. sums_CF, counts_CF: of the reference's scores. longest_F: its longest run of equal readings;
-    repeats_F: the share of readings equal to the one before, taken high.
+    known_F: readings of each feature. ess_F: how many independent rows the reference's mean is worth. information_F:
+    how much of a shift of the innovations their scores keep, as Fisher information. omega_CF: the variance that sums of
+    scores have beyond that of independent ones. sums_CF, counts_CF: of the reference's scores. longest_F: its longest
+    run of equal readings; repeats_F: the share of readings equal to the one before, taken high.
     """
 
     names: tuple[str, ...]
@@ -81,10 +83,10 @@ class Calibration:
         return {**reasons, **{name: short for name, heard in zip(self.names, scale_F, strict=True) if not heard}}
 
     def detectable_shifts(self) -> dict[str, float]:
-        """The shift, in a feature's deviations, that is found half of the time once it lasts as long as the reference."""
+        """The shift, in a feature's deviations, that shows once it lasts as long as the reference."""
         kappa_F = np.sqrt(self.ess_F * self.information_F / np.maximum(1, self.known_F))
         shift_F = DETECTABLE * np.sqrt(self.omega_CF[0] * 2 / np.maximum(1, self.known_F)) / np.maximum(1e-9, kappa_F)
-        return {name: float(shift_F[f]) for f, name in enumerate(self.names) if self.heard_CF[0, f]}
+        return {name: float(shift_F[f]) for f, name in enumerate(self.names) if self.heard_CF[0, f] and kappa_F[f] > 0}
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """As named arrays for an npz file."""
@@ -100,14 +102,15 @@ class Calibration:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Calibration":
         """What `to_arrays` gave."""
-        plain = {field.name: arrays[field.name] for field in fields(cls) if field.name in arrays}
-        scoring = {part.name: arrays[f"scoring.{part.name}"] for part in fields(Scoring)}
+        plain: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls) if field.name in arrays}
+        scoring: dict[str, Any] = {part.name: arrays[f"scoring.{part.name}"] for part in fields(Scoring)}
+        scoring["block_rows"] = int(scoring["block_rows"])
         plain |= {
             "names": tuple(str(name) for name in arrays["names"]),
             "rows": int(arrays["rows"]),
             "ordered": bool(arrays["ordered"]),
             "whitening": Whitening(*(arrays[f"whitening.{part.name}"] for part in fields(Whitening))),
-            "scoring": Scoring(**{**scoring, "block_rows": int(scoring["block_rows"])}),
+            "scoring": Scoring(**scoring),
             "memory": Memory(*(arrays[f"memory.{part.name}"] for part in fields(Memory))),
         }
         return cls(**plain)
@@ -136,7 +139,7 @@ def calibrate(
     known_F = np.isfinite(values_NF).sum(0).astype(np.float64)
     ess_F = known_F * np.maximum(0, 1 - whitening.corrected_F) ** 2 / variances(whitening.partials_FP)[:, -1]
     information_F = _information(scoring, innovations_NF)
-    omega_CF = np.maximum(1, [[_long_run(a_N, batch_rows * ordered) for a_N in a_NF.T] for a_NF in scores_CNF])
+    omega_CF = np.maximum(1, [[_long_run(a_N, ordered) for a_N in a_NF.T] for a_NF in scores_CNF])
     omega_CF[0] *= 1 + 2 * information_F / np.maximum(LEAST_ESS, ess_F)
     return Calibration(
         names=tuple(values),
@@ -173,18 +176,19 @@ def equal_runs(values_NF: Floats, last_F: Floats, run_F: Floats) -> Floats:
 
 def _information(scoring: Scoring, innovations_NF: Floats) -> Floats:
     """By how many deviations of theirs the scores move when the innovations move by one of theirs, squared."""
-    step_F = 0.1 * np.array([np.std(known_values(e_N)) if np.isfinite(e_N).any() else 0.0 for e_N in innovations_NF.T])
+    step_F = STEP * np.array([np.std(known_values(e_N)) if np.isfinite(e_N).any() else 0.0 for e_N in innovations_NF.T])
     above_NF, _ = scoring.level_scores(innovations_NF + step_F, scoring.size_F)
     below_NF, _ = scoring.level_scores(innovations_NF - step_F, scoring.size_F)
     counts_F = np.maximum(1, np.isfinite(above_NF).sum(0))
-    return (np.nansum(above_NF - below_NF, 0) / counts_F / 0.2) ** 2
+    return (np.nansum(above_NF - below_NF, 0) / counts_F / (2 * STEP)) ** 2
 
 
-def _long_run(scores_N: Floats, lags: int) -> float:
-    """The variance of sums of scores, each taken as one; Bartlett's weights."""
+def _long_run(scores_N: Floats, ordered: bool) -> float:
+    """The variance of sums of scores, as a share of independent ones'; Bartlett's weights."""
     known_N = known_values(scores_N)
     if len(known_N) < 2:
         return 1.0
     centred_N = known_N - known_N.mean()
+    lags = min(LARGEST_ORDER, len(known_N) // 4) if ordered else 0
     products = [centred_N[k:] @ centred_N[: len(centred_N) - k] * (1 - k / (lags + 1)) for k in range(1, lags + 1)]
     return float(centred_N @ centred_N + 2 * sum(products)) / len(known_N)

@@ -101,9 +101,12 @@ def check(
 
     values: (N,) readings of each feature in order of time, NaN where one is missing. limit: checks in the horizon
     divided by the false alarms allowed in it. contiguous: whether the batch follows the one before without a gap.
-    Source: e-detectors, Shin, Ramdas and Rinaldo 2022; sums of independent bets on recursive residuals.
+    Raises ValueError for a batch without rows. Source: e-detectors (Shin, Ramdas and Rinaldo 2022) that bet on
+    recursive residuals.
     """
     values_NF = readings({name: values[name] for name in calibration.names})
+    if not len(values_NF):
+        raise ValueError("a batch without rows cannot be checked")
     before = state.memory if contiguous else _without_lags(state.memory)
     scores_CNF, memory = _score(calibration, values_NF, state.rows, before)
     sums_CF, counts_CF = np.nansum(scores_CNF, 1), np.isfinite(scores_CNF).sum(1)
@@ -118,7 +121,9 @@ def check(
         wealth_CFL=np.where(counts_CF[..., None] > 0, wealth_CFL, state.wealth_CFL),
     )
     flat = _flatlines(calibration, values_NF, before, limit) if calibration.ordered else ()
-    silent = tuple(name for name, values_N in zip(calibration.names, values_NF.T, strict=True) if not np.isfinite(values_N).any())
+    silent = tuple(
+        name for name, values_N in zip(calibration.names, values_NF.T, strict=True) if not np.isfinite(values_N).any()
+    )
     return after, _verdict(calibration, after, limit, flat, silent)
 
 
@@ -192,4 +197,6 @@ def _shares(names: tuple[str, ...], heard_CF: NDArray[np.bool_], state: Detector
 
 
 def _plain(values: Floats) -> list[Any]:
-    return np.where(np.isnan(values), None, values).tolist()
+    plain = values.astype(object)
+    plain[np.isnan(values)] = None
+    return plain.tolist()

@@ -50,7 +50,7 @@ class Scoring:
         sizes_NF, after_F = np.abs(innovations_NF), block_F
         if self.volatile_F.any():
             sizes_NF, after_F = sizes_NF.copy(), block_F.copy()
-            weights = {f: _into_blocks(sizes_NF, f, self.block_rows) for f in np.flatnonzero(self.volatile_F)}
+            weights = {f: _into_blocks(sizes_NF, f, self.block_rows) for f in np.flatnonzero(self.volatile_F).tolist()}
             scores_NF = ndtri(_ranks(self.scale_FQ, self.samples_CF[1], sizes_NF))
             for f, weights_B in weights.items():
                 blocks_B = scores_NF[: len(weights_B), f]
@@ -74,13 +74,11 @@ def fit_scoring(innovations_NF: Floats, batch_rows: int, ordered: bool) -> Scori
     sized_NF, _ = _sized(innovations_NF, volatile_F, size_F)
     block_rows = max(1, min(batch_rows, rows // LEAST_BLOCKS))
     rho_F, deviation_F = np.zeros(features), np.ones(features)
-    for f in np.flatnonzero(volatile_F):
+    for f in np.flatnonzero(volatile_F).tolist():
         _into_blocks(sizes_NF, f, block_rows)
         rho_F[f], deviation_F[f] = _block_autocorrelation(known_values(sizes_NF[:, f]))
     samples_CF = np.array([np.isfinite(series_NF).sum(0) for series_NF in (sized_NF, sizes_NF)], dtype=np.float64)
-    return Scoring(
-        volatile_F, size_F, _sketch(sized_NF), _sketch(sizes_NF), samples_CF, block_rows, rho_F, deviation_F
-    )
+    return Scoring(volatile_F, size_F, _sketch(sized_NF), _sketch(sizes_NF), samples_CF, block_rows, rho_F, deviation_F)
 
 
 def _is_volatile(innovations_N: Floats) -> bool:
@@ -95,7 +93,7 @@ def _is_volatile(innovations_N: Floats) -> bool:
 def _sized(innovations_NF: Floats, volatile_F: NDArray[np.bool_], size_F: Floats) -> tuple[Floats, Floats]:
     """Innovations of volatile features in units of the mean size before them, and the mean size after them."""
     sized_NF, after_F = innovations_NF.copy(), size_F.copy()
-    for f in np.flatnonzero(volatile_F):
+    for f in np.flatnonzero(volatile_F).tolist():
         known_N = np.isfinite(sized_NF[:, f])
         sizes_N = np.abs(sized_NF[known_N, f])
         moving_N, _ = lfilter([1 - MEMORY], [1, -MEMORY], sizes_N, zi=[MEMORY * size_F[f]])

@@ -116,7 +116,7 @@ def fit_whitening(values_NF: Floats, batch_rows: int, periods: tuple[float, ...]
 
 def plain_whitening(values_NF: Floats) -> Whitening:
     """Mean and deviation alone, for rows without an order in time."""
-    centre_F = np.nansum(values_NF, 0) / np.maximum(1, np.isfinite(values_NF).sum(0))
+    centre_F: Floats = np.nansum(values_NF, 0) / np.maximum(1, np.isfinite(values_NF).sum(0))
     scale_F = np.array([_deviation(values_N) for values_N in values_NF.T])
     none_F = np.zeros(len(centre_F))
     return Whitening(np.empty(0), centre_F[:, None], scale_F, none_F[:, None], none_F, none_F, none_F)
@@ -169,7 +169,7 @@ def _fit_season(values_N: Floats, frequencies_H: Floats) -> tuple[Floats, Floats
 
 def _least_squares(columns_NS: Floats, values_N: Floats) -> Floats:
     known_N = np.isfinite(values_N)
-    return np.linalg.lstsq(columns_NS[known_N], values_N[known_N])[0]
+    return np.linalg.lstsq(columns_NS[known_N], values_N[known_N])[0].astype(np.float64)
 
 
 def _columns(frequencies_H: Floats, rows: int, first_row: int) -> Floats:
