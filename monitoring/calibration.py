@@ -16,7 +16,7 @@ from monitoring.whitening import Whitening, fit_whitening, plain_whitening
 
 PERIODS = (24.0, 168.0)
 """A day and a week of hourly rows."""
-LEAST_ROWS = 50
+LEAST_ROWS = 200
 LEAST_ESS = 5.0
 STEP = 0.5
 """In deviations; wide enough that readings of few distinct values do not look infinitely precise."""

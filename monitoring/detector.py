@@ -4,24 +4,21 @@ Shapes: N rows, P lags, F features, C = 2 channels (level, scale), L bets.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitoring.autoregression import Floats
 from monitoring.calibration import Calibration, Memory, equal_runs, readings
+from monitoring.verdict import Verdict, judge
 
 BETS_L = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) for sign in (1, -1)])
 LARGEST_STEP = 12.0
-CHANNELS = ("level", "scale")
 YEARLY_LIMIT = 365 / 0.05
 """A check a day, and in one of twenty years a false alarm."""
 FLATLINE_SHARE = 0.01
 """Of the budget of false alarms."""
-LEAST_SHARE = 0.01
-LEAST_LOG = -700.0
 
 
 @dataclass(frozen=True)
@@ -60,36 +57,6 @@ class DetectorState:
         return cls(content["checks"], content["rows"], memory, *arrays)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """A feature's channel and its share of all evidence; a flatline is evidence enough by itself."""
-
-    feature: str
-    channel: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the batches since the reference are called drift, by what, and what could not be seen.
-
-    log_e_value, log_limit: natural logarithms; from the limit on it is drift. detectable: the shift of each feature,
-    in its deviations, that would be found; muted: why a feature's level, or all of it, is not watched.
-    """
-
-    drifted: bool
-    log_e_value: float
-    log_limit: float
-    evidence: tuple[Evidence, ...]
-    detectable: dict[str, float]
-    muted: dict[str, str]
-    silent: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
-
 def check(
     calibration: Calibration,
     state: DetectorState,
@@ -100,7 +67,8 @@ def check(
     """Add a batch to the evidence that the stream has changed since the reference.
 
     values: (N,) readings of each feature in order of time, NaN where one is missing. limit: checks in the horizon
-    divided by the false alarms allowed in it. contiguous: whether the batch follows the one before without a gap.
+    divided by the false alarms allowed in it. contiguous: whether the batch follows the one before without a gap;
+    the season goes on by rows either way, so batches with gaps between them want a calibration without periods.
     Raises ValueError for a batch without rows. Source: e-detectors (Shin, Ramdas and Rinaldo 2022) that bet on
     recursive residuals.
     """
@@ -111,20 +79,20 @@ def check(
     scores_CNF, memory = _score(calibration, values_NF, state.rows, before)
     sums_CF, counts_CF = np.nansum(scores_CNF, 1), np.isfinite(scores_CNF).sum(1)
     grown_CFL = BETS_L * _residuals(calibration, state, sums_CF, counts_CF)[..., None] - BETS_L**2 / 2
-    wealth_CFL = np.logaddexp(0, state.wealth_CFL + grown_CFL)
+    wealth_CFL = np.where(counts_CF[..., None] > 0, np.logaddexp(0, state.wealth_CFL + grown_CFL), state.wealth_CFL)
     after = DetectorState(
         checks=state.checks + 1,
         rows=state.rows + len(values_NF),
         memory=memory,
         sums_CF=state.sums_CF + sums_CF,
         counts_CF=state.counts_CF + counts_CF,
-        wealth_CFL=np.where(counts_CF[..., None] > 0, wealth_CFL, state.wealth_CFL),
+        wealth_CFL=wealth_CFL,
     )
     flat = _flatlines(calibration, values_NF, before, limit) if calibration.ordered else ()
     silent = tuple(
         name for name, values_N in zip(calibration.names, values_NF.T, strict=True) if not np.isfinite(values_N).any()
     )
-    return after, _verdict(calibration, after, limit, flat, silent)
+    return after, judge(calibration, wealth_CFL, limit, flat, silent)
 
 
 def _without_lags(memory: Memory) -> Memory:
@@ -163,37 +131,6 @@ def _flatlines(calibration: Calibration, values_NF: Floats, before: Memory, limi
     longest_F = calibration.longest_F + np.ceil(np.log(tries) / -np.log(repeats_F))
     flat_F = (runs_NF > longest_F).any(0) & calibration.heard_CF[1]
     return tuple(name for name, flat in zip(calibration.names, flat_F, strict=True) if flat)
-
-
-def _verdict(
-    calibration: Calibration, state: DetectorState, limit: float, flat: tuple[str, ...], silent: tuple[str, ...]
-) -> Verdict:
-    heard_CF = calibration.heard_CF
-    wealth_CFL = state.wealth_CFL[heard_CF] if heard_CF.any() else np.zeros((1, len(BETS_L)))
-    largest = float(wealth_CFL.max())
-    mean = largest + float(np.log(np.exp(wealth_CFL - largest).mean()))
-    log_e_value = mean + float(np.log(-np.expm1(-mean))) if mean > 0 else -np.inf
-    log_limit = float(np.log(limit))
-    return Verdict(
-        drifted=log_e_value >= log_limit or bool(flat),
-        log_e_value=max(log_e_value, LEAST_LOG),
-        log_limit=log_limit,
-        evidence=(*(Evidence(name, "flatline", 1.0) for name in flat), *_shares(calibration.names, heard_CF, state)),
-        detectable=calibration.detectable_shifts(),
-        muted=calibration.muted(),
-        silent=silent,
-    )
-
-
-def _shares(names: tuple[str, ...], heard_CF: NDArray[np.bool_], state: DetectorState) -> list[Evidence]:
-    """The channels that hold at least a hundredth of the evidence, largest first."""
-    wealth_CFL = np.where(heard_CF[..., None], state.wealth_CFL, 0)
-    largest = wealth_CFL.max(initial=0)
-    parts_CF = (np.exp(wealth_CFL - largest) - np.exp(-largest)).sum(2)
-    shares_CF = parts_CF / max(float(parts_CF.sum()), 1e-300)
-    order = np.argsort(-shares_CF, axis=None)
-    found = [Evidence(names[i % len(names)], CHANNELS[i // len(names)], float(shares_CF.flat[i])) for i in order]
-    return [part for part in found if part.share >= LEAST_SHARE]
 
 
 def _plain(values: Floats) -> list[Any]:

@@ -71,6 +71,8 @@ def test_a_shift_is_found_within_fifteen_batches_and_named() -> None:
     assert verdict.log_e_value >= verdict.log_limit == pytest.approx(np.log(7300))
     assert {part.feature for part in verdict.evidence} <= {"s0", "s1", "s2"}
     assert {part.channel for part in verdict.evidence} == {"level"}
+    assert verdict.summary.startswith(f"{verdict.evidence[0].feature} ")
+    assert sum(part.share for part in verdict.evidence) == pytest.approx(1, abs=0.05)
 
 
 def test_more_variance_is_found_whatever_the_autocorrelation() -> None:
