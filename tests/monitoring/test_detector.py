@@ -49,7 +49,7 @@ def calibrated() -> tuple[Calibration, np.ndarray]:
 
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_stationary_streams_keep_within_the_budget(correlation: float) -> None:
-    streams, checks, budget = 40, 60, 0.05
+    streams, checks, budget = 40, 40, 0.05
     alarms = 0
     for seed in range(streams):
         values = stream(correlation, checks, seed, features=4)
