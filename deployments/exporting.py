@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from data.schema import Schema
 from data.windows import make_samples
 from deployments.champions import lineage_of
 from deployments.drafts import Classes
@@ -52,10 +53,19 @@ def latest_rows(line: Line, through: int) -> pl.DataFrame:
 
 
 def _reference(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> Reference:
-    rows, schema = latest_rows(line, batch.number), line.schema
-    predictions = model.predict_samples(make_samples(rows, schema, line.window_length, classes, keep_unknown=True))
-    shuffled = line.config.training.seed if line.config.data.order == "none" else None
-    return make_reference(rows, schema, predictions, shuffled)
+    return reference_of(line.config, line.schema, latest_rows(line, batch.number), model, classes)
+
+
+def reference_of(
+    config: PipelineConfig, schema: Schema, rows: pl.DataFrame, model: OnnxModel, classes: Classes
+) -> Reference:
+    """The reference that stored rows in order of time make; later batches are expected to be as long as their last."""
+    samples = make_samples(rows, schema, config.data.window.length, classes, keep_unknown=True)
+    ends_B = (samples.starts_B + samples.length - 1).numpy()
+    shuffled = config.training.seed if config.data.order == "none" else None
+    batch_rows = rows.filter(pl.col("lehr_batch") == pl.col("lehr_batch").max()).height
+    predictions = model.predict_samples(samples)
+    return make_reference(rows, schema, predictions, ends_B, shuffled, batch_rows, config.drift.periods)
 
 
 def make_card(

@@ -1,7 +1,7 @@
 """What each step of the loop says it did: the values that the ledger's journal keeps."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from deployments.gate import Verdict
 from monitoring.drift import DriftReport
@@ -69,6 +69,7 @@ class Revoked:
 class Watched:
     """How the champion did on the batch before anything learned from it; None where there is no champion yet.
 
+    detector: the evidence of drift so far, for the next batch.
     score_no_change: the pipeline's metric for predicting that each row's target is the one before it.
     """
 
@@ -79,6 +80,7 @@ class Watched:
     unknown_classes: tuple[str, ...]
     drift_page: str | None
     rivalry: Rivalry | None = None
+    detector: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def compare_with_rival(line: Line, batch: Batch, champion: Version, rows: pl.Dat
     rival = _predecessor(line) if role == "predecessor" else lineage_of(line)
     if rival is None or rival.number == champion.number:
         return None
-    before = _rivalry_before(line, batch)
+    watched = watched_before(line, batch)
+    before = None if watched is None else watched.rivalry
     goes_on = before is not None and (before.champion, before.role) == (champion.number, role)
     wager = before.wager if before is not None and goes_on else Wager()
     gains_B = _losses(line, champion, rows) - _losses(line, rival, rows)
@@ -63,9 +64,10 @@ def _predecessor(line: Line) -> Version | None:
     return version_of(line, promotion.previous)
 
 
-def _rivalry_before(line: Line, batch: Batch) -> Rivalry | None:
+def watched_before(line: Line, batch: Batch) -> Watched | None:
+    """What was watched of the latest batch before this one that was sound; None before any."""
     watched = line.ledger.latest_outcome(line.name, "watch", before=batch.number)
-    return None if watched is None else TypeAdapter(Watched).validate_python(watched).rivalry
+    return None if watched is None else TypeAdapter(Watched).validate_python(watched)
 
 
 def _losses(line: Line, version: Version, rows: pl.DataFrame) -> Floats:

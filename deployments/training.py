@@ -15,7 +15,7 @@ from data.schema import Schema, resolve_schema
 from data.windows import classes_of, make_samples
 from deployments.drafts import Classes
 from deployments.export import check_parity, export
-from deployments.exporting import REFERENCE_ROWS, make_card
+from deployments.exporting import REFERENCE_ROWS, make_card, reference_of
 from deployments.line import open_ledger
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
@@ -26,7 +26,6 @@ from learning.candidate import Candidate
 from learning.learn import bootstrap
 from learning.plan import LearningPlan
 from monitoring.performance import score_all
-from monitoring.reference import make_reference
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,7 @@ def _packed(data: StoredData, candidate: Candidate) -> bytes:
         limit = config.gate.max_parity_error
         raise ValueError(f"the exported file differs from the network by {parity:.3g}; allowed is {limit:.3g}")
     rows = data.rows.tail(REFERENCE_ROWS)
-    samples = make_samples(rows, data.schema, length, data.classes, keep_unknown=True)
-    shuffled = config.training.seed if config.data.order == "none" else None
-    reference = make_reference(rows, data.schema, OnnxModel(onnx).predict_samples(samples), shuffled).save()
+    reference = reference_of(config, data.schema, rows, OnnxModel(onnx), data.classes).save()
     origin = {"number": candidate.trained_through, "id": None}
     card = make_card(config, data.schema.features, candidate, data.classes, "training", origin)
     holdout = data.rows.filter(pl.col("lehr_split") == "holdout")

@@ -8,7 +8,8 @@ from deployments.champions import champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
-from deployments.rivalry import compare_with_rival
+from deployments.rivalry import compare_with_rival, watched_before
+from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
 from monitoring.performance import score, score_all
 from monitoring.reports import write_drift_page
@@ -30,12 +31,17 @@ def watch(line: Line, batch: Batch) -> Watched:
         return Watched(champion.number, None, no_change, None, (), None)
     predictions = champion.model.predict_samples(samples)
     scores = score_all(line.config.task, predictions, samples.targets_B.numpy())
-    drift = check_drift(champion.reference, frame, schema, predictions, line.config.drift)
+    before = watched_before(line, batch)
+    same = before is not None and before.champion == champion.number and before.detector is not None
+    state = DetectorState.from_json(before.detector) if same and before and before.detector else None
+    ends_B = (samples.starts_B + samples.length - 1).numpy()
+    drift, after = check_drift(champion.reference, state, frame, schema, predictions, ends_B, line.config.drift)
     known = set(champion.classes or [])
     unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
     page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
     rivalry = compare_with_rival(line, batch, champion, whole)
-    return Watched(champion.number, scores, no_change, drift, tuple(sorted(unknown)), page, rivalry)
+    labels = tuple(sorted(unknown))
+    return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json())
 
 
 def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:

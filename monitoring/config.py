@@ -19,6 +19,9 @@ class DriftConfig(_MonitoringConfig):
 
     statistic: Literal["wasserstein"] = "wasserstein"
     false_alarms_per_year: float = Field(default=0.05, gt=0, le=365, description="over all features, at a batch a day")
+    periods: list[Annotated[float, Field(gt=1)]] = Field(
+        default=[], description="of the season, in rows, such as [24, 168]; for batches that follow without gaps"
+    )
     report: Literal["on_drift", "always", "never"] = Field(default="on_drift", description="Evidently's page")
 
 

@@ -1,15 +1,17 @@
 """Whether a batch differs from the champion's reference by more than chance and autocorrelation explain."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.schema import Schema
 from monitoring.config import DriftConfig
+from monitoring.detector import DetectorState, check
 from monitoring.performance import Predictions
-from monitoring.reference import PREDICTIONS, TARGET, Channel, Floats, Reference, class_numbers, values_of
+from monitoring.reference import PREDICTIONS, TARGET, Channel, Floats, Reference, class_numbers, series_of, values_of
+from monitoring.verdict import Verdict
 
 BATCHES_PER_YEAR = 365
 
@@ -34,13 +36,17 @@ class Distance:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """Distances of features, target and predictions, and what could not be told."""
+    """Whether it is drift, how far features, target and predictions lie from the reference, and what could not be told.
+
+    The verdict over all batches since the reference decides; the distances are of this batch alone, for people.
+    """
 
     drifted: bool
     features: dict[str, Distance]
     target: Distance | None
     predictions: Distance | None
     note: str
+    verdict: Verdict
 
     def most_drifted(self, count: int) -> list[str]:
         """The features that lie farthest from the reference, measured by their thresholds."""
@@ -48,40 +54,53 @@ class DriftReport:
 
     @property
     def summary(self) -> str:
-        """One sentence with the channel that stands out most."""
-        channels = {**self.features, "the target": self.target, "the predictions": self.predictions}
-        found = {name: d for name, d in channels.items() if d is not None and d.drifted}
-        if not found:
-            return f"no drift in {len(self.features)} features"
-        worst = max(found, key=lambda name: found[name].excess)
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return f"{worst}{more} drifted: distance {found[worst].distance:.3g}, threshold {found[worst].threshold:.3g}"
+        """One sentence with what stands out most."""
+        return self.verdict.summary
 
 
 def check_drift(
-    reference: Reference, frame: pl.DataFrame, schema: Schema, predictions: Predictions, config: DriftConfig
-) -> DriftReport:
-    """Hold a batch against a reference; reads only the batch.
+    reference: Reference,
+    state: DetectorState | None,
+    frame: pl.DataFrame,
+    schema: Schema,
+    predictions: Predictions,
+    ends_B: NDArray[np.int64],
+    config: DriftConfig,
+) -> tuple[DriftReport, DetectorState]:
+    """Hold a batch, and all since the reference, against it; reads only the batch and the state before it.
 
-    The budget of false alarms a year is spread evenly over the channels and, at a batch a day, over 365 batches.
+    ends_B: the row at which each prediction's window ends. state: None for the first batch. The budget of false alarms
+    a year is one over all series and, at a batch a day, over 365 batches.
     """
-    values = {name: values_of(frame[name]) for name in schema.features}
-    target = reference.channels[TARGET]
-    values[TARGET] = (
-        class_numbers(frame[schema.target], target.labels) if target.labels else values_of(frame[schema.target])
+    labels = reference.channels[TARGET].labels
+    series = series_of(frame, schema, predictions, ends_B, labels)
+    limit = BATCHES_PER_YEAR / config.false_alarms_per_year
+    calibration = reference.calibration
+    before = DetectorState.start(calibration) if state is None else state
+    after, verdict = check(calibration, before, series, limit, contiguous=calibration.ordered)
+    measured = _distances(reference, frame, schema, predictions, config)
+    report = DriftReport(
+        verdict.drifted,
+        {name: distance for name, distance in measured.items() if name in schema.features},
+        measured.get(TARGET),
+        measured.get(PREDICTIONS),
+        _note(verdict),
+        verdict,
     )
+    return report, after
+
+
+def _distances(
+    reference: Reference, frame: pl.DataFrame, schema: Schema, predictions: Predictions, config: DriftConfig
+) -> dict[str, Distance]:
+    """Of each channel that has enough readings here and in the reference."""
+    values = {name: values_of(frame[name]) for name in schema.features}
+    labels = reference.channels[TARGET].labels
+    values[TARGET] = class_numbers(frame[schema.target], labels) if labels else values_of(frame[schema.target])
     values[PREDICTIONS] = _predicted(predictions)
     false_alarm = config.false_alarms_per_year / (BATCHES_PER_YEAR * len(values))
     distances = {name: _measure(reference.channels[name], v, false_alarm) for name, v in values.items()}
-    measured = {name: distance for name, distance in distances.items() if distance is not None}
-    features = {name: distance for name, distance in measured.items() if name in schema.features}
-    return DriftReport(
-        any(distance.drifted for distance in measured.values()),
-        features,
-        measured.get(TARGET),
-        measured.get(PREDICTIONS),
-        _note(reference.channels, [name for name in values if name not in measured]),
-    )
+    return {name: distance for name, distance in distances.items() if distance is not None}
 
 
 def _predicted(predictions: Predictions) -> Floats:
@@ -96,8 +115,10 @@ def _measure(channel: Channel, values_N: Floats, false_alarm: float) -> Distance
     return Distance(channel.distance(known_N), threshold)
 
 
-def _note(channels: Mapping[str, Channel], missed: list[str]) -> str:
-    short = [name for name in missed if not len(channels[name].distances_W)]
-    silent = [name for name in missed if name not in short]
-    notes = [f"the reference is too short to tell for {', '.join(short)}"] if short else []
-    return "; ".join([*notes, f"no readings of {', '.join(silent)}"] if silent else notes)
+def _note(verdict: Verdict) -> str:
+    """What could not be seen, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in verdict.muted.items():
+        by_reason.setdefault(reason, []).append(name)
+    notes = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+    return "; ".join([*notes, *([f"no readings of {', '.join(verdict.silent)}"] if verdict.silent else [])])

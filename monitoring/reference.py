@@ -4,7 +4,7 @@ Shapes: N rows, Q quantile levels, W windows.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from data.schema import Schema
+from monitoring.calibration import Calibration, calibrate
 from monitoring.performance import Predictions
 
 LEVELS_Q = np.linspace(0, 1, 257)
@@ -21,6 +22,8 @@ WINDOWS = 20
 LEAST_WINDOW = 10
 LEAST_DRIFT = 0.1
 """Less than a tenth of a deviation, or of the rows in other classes, is never called drift."""
+
+_CALIBRATION = "calibration/"
 
 TARGET, PREDICTIONS = "target", "predictions"
 
@@ -66,9 +69,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class Reference:
-    """Sketches of features, target and predictions; the rows themselves are not needed any more."""
+    """Sketches of features, target and predictions; the rows themselves are not needed any more.
+
+    calibration: what their rows say about chance, by series (`series_of`).
+    """
 
     channels: Mapping[str, Channel]
+    calibration: Calibration
 
     def save(self) -> bytes:
         """As an npz file."""
@@ -77,6 +84,7 @@ class Reference:
             arrays[f"{i}.sketch"], arrays[f"{i}.distances"] = channel.sketch, channel.distances_W
             arrays[f"{i}.numbers"] = np.array([channel.scale, channel.window, channel.rows])
             arrays[f"{i}.labels"] = np.array(channel.labels, dtype=np.str_)
+        arrays |= {_CALIBRATION + name: array for name, array in self.calibration.to_arrays().items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
@@ -85,13 +93,24 @@ class Reference:
     def load(cls, content: bytes) -> "Reference":
         """What `save` wrote."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return cls({str(name): _load_channel(arrays, i) for i, name in enumerate(arrays["names"])})
+            channels = {str(name): _load_channel(arrays, i) for i, name in enumerate(arrays["names"])}
+            calibration = {n.removeprefix(_CALIBRATION): arrays[n] for n in arrays.files if n.startswith(_CALIBRATION)}
+            return cls(channels, Calibration.from_arrays(calibration))
 
 
-def make_reference(rows: pl.DataFrame, schema: Schema, predictions: Predictions, seed: int | None) -> Reference:
+def make_reference(
+    rows: pl.DataFrame,
+    schema: Schema,
+    predictions: Predictions,
+    ends_B: NDArray[np.int64],
+    seed: int | None,
+    batch_rows: int,
+    periods: Sequence[float] = (),
+) -> Reference:
     """Sketch the rows that a version learned from, in order of time, and its predictions on them.
 
-    seed: shuffles the rows first, for data without an order in time; None keeps the order.
+    ends_B: the row at which each prediction's window ends. seed: shuffles the rows first, for data without an order in
+    time; None keeps the order. batch_rows: of a later batch. periods: of the season, in rows.
     """
     order_N = np.arange(rows.height) if seed is None else np.random.default_rng(seed).permutation(rows.height)
     channels = {name: numeric_channel(values_of(rows[name])[order_N]) for name in schema.features}
@@ -100,7 +119,32 @@ def make_reference(rows: pl.DataFrame, schema: Schema, predictions: Predictions,
         predictions[np.random.default_rng(seed).permutation(len(predictions))] if seed is not None else predictions
     )
     channels[PREDICTIONS] = prediction_channel(guesses_B)
-    return Reference(channels)
+    series = series_of(rows, schema, predictions, ends_B, channels[TARGET].labels)
+    shuffled = {name: values_N[order_N] for name, values_N in series.items()}
+    return Reference(channels, calibrate(shuffled, batch_rows, tuple(periods), ordered=seed is None))
+
+
+def series_of(
+    rows: pl.DataFrame, schema: Schema, predictions: Predictions, ends_B: NDArray[np.int64], labels: tuple[str, ...]
+) -> dict[str, Floats]:
+    """What is watched for drift, row by row: readings, the target and the predictions, NaN where there is none.
+
+    Classes come one by one, as zeros and ones of the target and as predicted probabilities; of two one tells all.
+    """
+    series = {name: values_of(rows[name]) for name in schema.features}
+    target = rows[schema.target]
+    if labels:
+        told = target.is_not_null().to_numpy()
+        for label in labels[1:]:
+            series[f"the target {label}"] = np.where(told, (target == label).fill_null(False).to_numpy(), np.nan)
+    else:
+        series["the target"] = values_of(target)
+    columns = predictions[:, None] if predictions.ndim == 1 else predictions[:, 1:]
+    for number, values_B in enumerate(columns.T.astype(np.float64)):
+        name = "the predictions" if predictions.ndim == 1 else f"the predictions of class {number + 1}"
+        series[name] = np.full(rows.height, np.nan)
+        series[name][ends_B] = values_B
+    return series
 
 
 def values_of(column: pl.Series) -> Floats:

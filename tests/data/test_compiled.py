@@ -19,7 +19,7 @@ from data.expectations import check_expectations, check_in_great_expectations
 from data.outcomes import Outcome
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = int(os.environ.get("LEHR_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("LEHR_EXAMPLES", "10"))
 TENTH = float(np.float32(0.1))
 FLOATS = st.one_of(
     st.sampled_from([0.0, -0.0, 0.1, TENTH, 1.0, 2.0, 2.5, -3.0, math.nan, math.inf, -math.inf, 1e-45, 1e20]),

@@ -6,10 +6,13 @@ import pytest
 from monitoring.config import TriggerConfig
 from monitoring.drift import Distance, DriftReport
 from monitoring.policies import Decision, Situation, decide
+from monitoring.verdict import Evidence, Verdict
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-CALM = DriftReport(False, {"s1": Distance(0.1, 0.4)}, None, None, "")
-MOVED = DriftReport(True, {"s1": Distance(0.8, 0.4), "s2": Distance(0.1, 0.4)}, None, None, "")
+QUIET = Verdict(False, 1.0, 8.9, (), {}, {}, ())
+LOUD = Verdict(True, 12.0, 8.9, (Evidence("s1", "level", 1.0),), {}, {}, ())
+CALM = DriftReport(False, {"s1": Distance(0.1, 0.4)}, None, None, "", QUIET)
+MOVED = DriftReport(True, {"s1": Distance(0.8, 0.4), "s2": Distance(0.1, 0.4)}, None, None, "", LOUD)
 
 
 def situation(**changes: Any) -> Situation:
@@ -40,8 +43,8 @@ DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"
     ("config", "changes", "action", "reason"),
     [
         (trigger(DRIFT), {"champion": None}, "bootstrap", "there is no champion yet"),
-        (trigger(DRIFT), {}, "none", "no drift in 1 features"),
-        (trigger(DRIFT), {"drift": MOVED}, "update", "s1 drifted: distance 0.8, threshold 0.4"),
+        (trigger(DRIFT), {}, "none", "no drift: evidence e^1.0, limit e^8.9"),
+        (trigger(DRIFT), {"drift": MOVED}, "update", "s1 drifted, first by its level: evidence e^12.0"),
         (trigger(DRIFT), {"drift": None}, "none", "drift was not measured"),
         (trigger(DROP), {"score_now": 0.8}, "update", "accuracy 0.8, 0.9 when promoted"),
         (trigger(DROP), {"score_now": None}, "none", "no labels to score"),
@@ -68,7 +71,7 @@ def test_decisions(config: TriggerConfig, changes: dict[str, Any], action: str, 
 
 
 def test_the_same_situation_gives_the_same_decision() -> None:
-    assert decide(trigger(DRIFT), situation()) == Decision("none", "no drift in 1 features")
+    assert decide(trigger(DRIFT), situation()) == Decision("none", "no drift: evidence e^1.0, limit e^8.9")
 
 
 def test_a_schedule_that_is_none_is_refused() -> None:
