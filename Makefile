@@ -37,6 +37,7 @@ bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', win
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.loop_step
+	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.validation
 
 torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
