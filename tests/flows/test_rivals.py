@@ -74,7 +74,7 @@ def test_a_shadow_goes_live_once_it_has_proven_itself(tmp_path: Path) -> None:
     """The first champion learned wrong labels; what learns the true ones must show it before it goes live."""
     pipeline = tmp_path / "line.yaml"
     pipeline.write_text(PIPELINE.replace("TRIGGER", "rows, count: 1").replace("APPETITE", "proof"))
-    records = run(pipeline, write(tmp_path / "source", 12, turned=1), tmp_path / "home")
+    records = run(pipeline, write(tmp_path / "source", 20, turned=1), tmp_path / "home")
     assert records[0]["promoted"]
     live = next(record for record in records[1:] if record["promoted"])
     assert live["action_taken"] == "shadow"
