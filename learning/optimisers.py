@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch.nn import Parameter
-from torch.optim.adamw import adamw
 
 from data.config import Config
 
@@ -41,13 +40,14 @@ def make_optimiser(
 def gradient_step(optimiser: torch.optim.Optimizer) -> Callable[[], None]:
     """The optimiser's step; for AdamW one call of its fused kernel, without the bookkeeping of `step`.
 
-    It gives the same weights and the same state to the bit, and a small network's step takes four fifths of the time.
-    The optimiser's state must not be replaced once the first step was made.
+    It gives the same weights and the same state to the bit, and a small network's step takes three quarters of the
+    time. torch has no public name for the kernel, but is pinned, and a test holds this to the optimiser's own step. The
+    optimiser's state must not be replaced once the first step was made.
     """
     if not isinstance(optimiser, torch.optim.AdamW):
         return optimiser.step
     parameters: list[Parameter] = optimiser.param_groups[0]["params"]
-    slots: list[list[torch.Tensor]] = []
+    tensors, slots = list[torch.Tensor](parameters), list[list[torch.Tensor]]()
 
     @torch.no_grad()
     def step() -> None:
@@ -57,14 +57,14 @@ def gradient_step(optimiser: torch.optim.Optimizer) -> Callable[[], None]:
         gradients = [p.grad for p in parameters if p.grad is not None]
         assert len(gradients) == len(parameters), "every parameter has its gradient"
         (group,) = optimiser.param_groups  # another one after a resume
-        adamw(
-            list[torch.Tensor](parameters),
+        torch._foreach_add_(steps, 1)  # pyright: ignore[reportPrivateUsage]
+        torch._fused_adamw_(  # pyright: ignore[reportPrivateUsage]
+            tensors,
             gradients,
             moments,
             squares,
             [],
             steps,
-            fused=True,
             lr=group["lr"],
             beta1=group["betas"][0],
             beta2=group["betas"][1],
