@@ -22,7 +22,7 @@ def validate_batch(line: Line, batch: Batch) -> Validated:
     suite = suite_for(line.suite_path, frame, line.schema)
     report = validate(frame, line.schema, suite, line.config.validation.max_quarantined_share, line.window_length)
     if report.refusal is not None:
-        return _refused(line, arrival, report.refusal)
+        return _refused(line, arrival, report.refusal, frame.height)
     if report.reasons:
         quarantine_rows(line.quarantine, batch.id, frame, report.reasons)
     sound = stage(line.landing, batch.id, frame, line.schema.group, report.reasons)
@@ -30,6 +30,7 @@ def validate_batch(line: Line, batch: Batch) -> Validated:
     return Validated(sound, len(report.reasons), None, warnings)
 
 
-def _refused(line: Line, arrival: Arrival, reason: str) -> Validated:
+def _refused(line: Line, arrival: Arrival, reason: str, rows: int = 0) -> Validated:
+    """The whole delivery goes to quarantine; rows: how many it had, where they could be read."""
     quarantine_batch(line.quarantine, arrival, reason)
-    return Validated(0, 0, reason, ())
+    return Validated(0, rows, reason, ())

@@ -107,6 +107,7 @@ def test_fewer_rows_than_a_window(source: Path, tmp_path: Path) -> None:
     records = run(pipeline, source, tmp_path / "home")["batches"]
     assert [r["status"] for r in records] == ["accepted", "accepted", "quarantined", "accepted", "accepted"]
     assert "fewer than one window of 12" in records[2]["reason"]
+    assert (records[2]["rows"], records[2]["rows_quarantined"]) == (0, 7)
     assert records[0]["promoted"]
 
 
