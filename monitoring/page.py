@@ -193,6 +193,7 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "colour": ACTIONS.get(action_of(record), MUTED),
         "decided": decision["action"] if decision else "",
         "reason": reasons.get(record["status"], accepted),
+        "revoked": _revoked(record.get("revoked")),
         "score": scores.show(metric_value(record.get("score_before"), scores.metric)),
         "others": {key: scores.show(metric_value(record.get(key), scores.metric)) for key in LINES},
         "verdict": "" if gate is None else "passed" if gate["passed"] else "refused",
@@ -204,6 +205,13 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "samples": _short(record["cost"]["samples"]),
         "seconds": f"{record['cost']['seconds']:.1f} s",
     }
+
+
+def _revoked(revoked: Mapping[str, Any] | None) -> str:
+    """That a version was taken back before this batch was learned from, and on which evidence."""
+    if revoked is None:
+        return ""
+    return f"Version {revoked['version']} was taken back, version {revoked['champion']} serves again: {revoked['reason']}"
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, Any]:

@@ -213,10 +213,17 @@ def test_warnings_are_told_and_drift_pages_linked_from_where_the_page_lies(tmp_p
     write_page(report_of([told]), tmp_path / "pages" / "page.html")
     page = Page((tmp_path / "pages" / "page.html").read_text(encoding="utf-8"))
     assert page.links == ["../home/drift%201.html"]
-    assert "1 warning of validation" in "".join(page.shown)
+    assert "1 warning" in "".join(page.shown)
     assert "o2_pct is out of its range" in "".join(page.shown)
 
 
 def test_a_check_is_told_without_its_name_twice() -> None:
     checks = page_view(REPORTS["usual"])["rows"][0]["checks"]
     assert checks[0]["text"] == "accuracy 0.81 on 120 held-out rows"
+
+
+def test_a_version_that_was_taken_back_is_told_with_its_evidence(tmp_path: Path) -> None:
+    revoked = {"version": 2, "champion": 1, "reason": "a stake of 1 on it has become 25"}
+    write_page(report_of([accepted(1), accepted(3, revoked=revoked)]), tmp_path / "page.html")
+    shown = "".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).shown)
+    assert "Version 2 was taken back, version 1 serves again: a stake of 1 on it has become 25" in shown
