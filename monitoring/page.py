@@ -211,7 +211,8 @@ def _revoked(revoked: Mapping[str, Any] | None) -> str:
     """That a version was taken back before this batch was learned from, and on which evidence."""
     if revoked is None:
         return ""
-    return f"Version {revoked['version']} was taken back, version {revoked['champion']} serves again: {revoked['reason']}"
+    back, again = revoked["version"], revoked["champion"]
+    return f"Version {back} was taken back, version {again} serves again: {revoked['reason']}"
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, Any]:
