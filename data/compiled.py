@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from data.checks import Check, Verdict, cannot_check, check_rows, column_values
+from data.outcomes import KEYS, SEVERITIES
 
 LIMITS = ("min_value", "max_value", "strict_min", "strict_max")
-KEYS = {"type", "kwargs", "severity", "meta", "id", "notes", "description"}
 FLOATS = (pl.Float32, pl.Float64)
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 NUMBERS = (*FLOATS, *INTEGERS)
@@ -55,9 +55,9 @@ def compile_expectation(frame: pl.DataFrame, document: Mapping[str, Any]) -> Che
     """The check of an expectation's JSON on this frame; None where only Great Expectations can check it."""
     compiler, known = COMPILERS.get(str(document.get("type")), (None, ()))
     kwargs = document.get("kwargs")
-    if compiler is None or not isinstance(kwargs, dict) or not KEYS.issuperset(document) or not set(kwargs) <= {*known}:
+    if compiler is None or not isinstance(kwargs, dict) or not set(document) <= {*KEYS} or not set(kwargs) <= {*known}:
         return None
-    if document.get("severity", "critical") not in ("critical", "warning", "info"):
+    if document.get("severity", "critical") not in SEVERITIES:
         return None
     try:
         return compiler(frame, kwargs)

@@ -1,9 +1,11 @@
-"""What the check of one expectation says, whoever checked it."""
+"""What an expectation's JSON holds, and what its check says, whoever checked it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+KEYS = ("type", "kwargs", "severity", "meta", "id", "notes", "description")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from typing import Any
 import polars as pl
 
 from data.checks import Check, Verdict, cannot_check, check_rows, column_values, exact_column
-
-KEYS = ("type", "kwargs", "severity", "meta", "id", "notes", "description")
-SEVERITIES = ("critical", "warning", "info")
+from data.outcomes import KEYS, SEVERITIES
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,23 @@ Shapes: B labelled samples of one batch, in order of time.
 """
 
 import polars as pl
-from pydantic import TypeAdapter
 
 from data.windows import make_samples
 from deployments.champions import Version, lineage_of, version_of
 from deployments.export import check_parity
 from deployments.line import Line
-from deployments.outcomes import Batch, Exported, Revoked, Rivalry, Watched
+from deployments.outcomes import Exported, Revoked, Rivalry, Watched
 from deployments.promotion import roll_back
 from monitoring.performance import row_losses
 from monitoring.wager import Floats, Wager
 
 
-def compare_with_rival(line: Line, batch: Batch, champion: Version, rows: pl.DataFrame) -> Rivalry | None:
+def compare_with_rival(
+    line: Line, champion: Version, losses_B: Floats, rows: pl.DataFrame, before: Rivalry | None
+) -> Rivalry | None:
     """Both on the rows of a batch that neither has learned from; None where the champion has no rival.
+
+    losses_B: the champion's. before: what earlier batches have shown with the same champion.
 
     On probation the rival is the version that the champion replaced, unless a rollback put the champion there. With
     proof it is the newest version since, whichever batch it last learned from: what is compared is the lineage.
@@ -26,11 +29,8 @@ def compare_with_rival(line: Line, batch: Batch, champion: Version, rows: pl.Dat
     rival = _predecessor(line) if role == "predecessor" else lineage_of(line)
     if rival is None or rival.number == champion.number:
         return None
-    watched = watched_before(line, batch)
-    before = None if watched is None else watched.rivalry
-    goes_on = before is not None and (before.champion, before.role) == (champion.number, role)
-    wager = before.wager if before is not None and goes_on else Wager()
-    gains_B = _losses(line, champion, rows) - _losses(line, rival, rows)
+    wager = before.wager if before is not None and before.role == role else Wager()
+    gains_B = losses_B - _losses(line, rival, rows)
     return Rivalry(champion.number, rival.number, role, wager.observe(gains_B))
 
 
@@ -62,12 +62,6 @@ def _predecessor(line: Line) -> Version | None:
     if promotion is None or promotion.previous is None or promotion.verdict is None:
         return None
     return version_of(line, promotion.previous)
-
-
-def watched_before(line: Line, batch: Batch) -> Watched | None:
-    """What was watched of the latest batch before this one that was sound; None before any."""
-    watched = line.ledger.latest_outcome(line.name, "watch", before=batch.number)
-    return None if watched is None else TypeAdapter(Watched).validate_python(watched)
 
 
 def _losses(line: Line, version: Version, rows: pl.DataFrame) -> Floats:

@@ -1,17 +1,20 @@
 """The champion on a new batch, and the batch against the champion's reference."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
+from pydantic import TypeAdapter
 
 from data.windows import make_samples
-from deployments.champions import champion_of
+from deployments.champions import Version, champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
-from deployments.outcomes import Batch, Watched
-from deployments.rivalry import compare_with_rival, watched_before
+from deployments.outcomes import Batch, Rivalry, Watched
+from deployments.rivalry import compare_with_rival
 from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
-from monitoring.performance import score, score_all
+from monitoring.performance import row_losses, score, score_all
 from monitoring.reports import write_drift_page
 
 PAGE_FEATURES = 20
@@ -27,21 +30,30 @@ def watch(line: Line, batch: Batch) -> Watched:
         return Watched(None, None, no_change, None, (), None)
     whole = frame.with_columns(pl.lit("all").alias("lehr_split"))
     samples = make_samples(whole, schema, line.window_length, champion.classes, keep_unknown=True)
+    rivalry, detector = _evidence_so_far(line, batch, champion)
     if len(samples) == 0:
-        return Watched(champion.number, None, no_change, None, (), None)
-    predictions = champion.model.predict_samples(samples)
-    scores = score_all(line.config.task, predictions, samples.targets_B.numpy())
-    before = watched_before(line, batch)
-    same = before is not None and before.champion == champion.number and before.detector is not None
-    state = DetectorState.from_json(before.detector) if same and before and before.detector else None
+        return Watched(champion.number, None, no_change, None, (), None, rivalry, detector)
+    predictions, targets_B = champion.model.predict_samples(samples), samples.targets_B.numpy()
+    scores = score_all(line.config.task, predictions, targets_B)
+    state = None if detector is None else DetectorState.from_json(detector)
     ends_B = (samples.starts_B + samples.length - 1).numpy()
     drift, after = check_drift(champion.reference, state, frame, schema, predictions, ends_B, line.config.drift)
     known = set(champion.classes or [])
     unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
     page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
-    rivalry = compare_with_rival(line, batch, champion, whole)
+    losses_B = row_losses(line.config.metric, predictions, targets_B)
+    rivalry = compare_with_rival(line, champion, losses_B, whole, rivalry)
     labels = tuple(sorted(unknown))
     return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json())
+
+
+def _evidence_so_far(line: Line, batch: Batch, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:
+    """What the latest batch before this one left of the rivals and of drift, if it had the same champion."""
+    found = line.ledger.latest_outcome(line.name, "watch", before=batch.number)
+    before = None if found is None else TypeAdapter(Watched).validate_python(found)
+    if before is None or before.champion != champion.number:
+        return None, None
+    return before.rivalry, before.detector
 
 
 def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:

@@ -49,7 +49,7 @@ class ContinuousLearningSystem:
     def __init__(self, model_path: Path | str, home: Path | str | None = None) -> None:
         self.model_path = Path(model_path)
         self._settings = Settings(home=self.model_path.with_suffix(".lehr") if home is None else Path(home))
-        self._model = self._open()
+        self._open()
 
     def update_model(self, new_data: NewData, performance_threshold: float | None = None) -> Updated:
         """Take new data through the loop, and let the file become the new champion where one is promoted.
@@ -60,8 +60,8 @@ class ContinuousLearningSystem:
         Raises ValueError for data that are none of these, and while another process is at work on the model.
         """
         keep_quiet(self._settings)
-        pipeline = self._write_pipeline(performance_threshold)
         model = self._open()
+        pipeline = self._write_pipeline(model, performance_threshold)
         self._adopt_once(pipeline, model)
         from flows.learn_continuously import learn_continuously
 
@@ -81,9 +81,8 @@ class ContinuousLearningSystem:
         except ValueError as error:
             raise ValueError(f"{self.model_path}: {error}") from None
 
-    def _write_pipeline(self, threshold: float | None) -> Path:
+    def _write_pipeline(self, model: PackedModel, threshold: float | None) -> Path:
         """The pipeline that the file says it learned by, with the columns it reads and the threshold asked for."""
-        model = self._model
         document = model.config.model_dump(mode="json", exclude_none=True)
         document["data"]["features"] = {"include": list(model.schema.features)}
         if threshold is None and model.config.metric not in LOWER_IS_BETTER:

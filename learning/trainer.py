@@ -171,11 +171,8 @@ class Trainer:
         if engine.processes > 1:
             torch.manual_seed(state.generator(state.epoch).initial_seed() + engine.rank)
         self.network.train()
-        on_start, on_end, on_cpu = (
-            self._listeners["batch_start"],
-            self._listeners["batch_end"],
-            engine.device.type == "cpu",
-        )
+        on_start, on_end = self._listeners["batch_start"], self._listeners["batch_end"]
+        on_cpu = engine.device.type == "cpu"
         rest = batches(self.training_set, left, sizes[state.step :])
         for rate in rates[state.step :]:
             for event in on_start:

@@ -6,7 +6,7 @@ Shapes: B samples, L window length, C features, H units.
 from torch import Tensor, nn
 
 from models.config import CnnLstmConfig
-from models.layers import Convolutions, Dense, InputLayer, as_windows
+from models.layers import Convolutions, Dense, InputLayer, as_windows, recurrent_layers
 
 
 class CnnLstm(nn.Module):
@@ -15,14 +15,7 @@ class CnnLstm(nn.Module):
     def __init__(self, config: CnnLstmConfig, features: int) -> None:
         super().__init__()
         self.convolutions = Convolutions(features, config.channels, config.kernel_size)
-        self.lstm = nn.LSTM(
-            config.channels[-1],
-            config.units,
-            config.layers,
-            batch_first=True,
-            dropout=config.dropout if config.layers > 1 else 0.0,
-            bidirectional=config.bidirectional,
-        )
+        self.lstm = recurrent_layers(nn.LSTM, config, config.channels[-1])
         states = config.units * (1 + config.bidirectional)
         self.attention = nn.Linear(states, 1)
         self.dropout = nn.Dropout(config.dropout)

@@ -36,7 +36,9 @@ class _ConvolutionConfig(_ModelConfig):
     kernel_size: int = Field(default=3, ge=1)
 
 
-class _RecurrentConfig(_ModelConfig):
+class RecurrentConfig(_ModelConfig):
+    """What the recurrent networks share."""
+
     layers: int = Field(default=1, ge=1)
     units: int = Field(default=64, ge=1, description="of each recurrent layer and direction")
     bidirectional: bool = False
@@ -54,19 +56,19 @@ class CnnConfig(_ConvolutionConfig):
     architecture: Literal["cnn"] = "cnn"
 
 
-class LstmConfig(_RecurrentConfig):
+class LstmConfig(RecurrentConfig):
     """An LSTM over a window, then its last state."""
 
     architecture: Literal["lstm"] = "lstm"
 
 
-class GruConfig(_RecurrentConfig):
+class GruConfig(RecurrentConfig):
     """A GRU over a window, then its last state."""
 
     architecture: Literal["gru"] = "gru"
 
 
-class CnnLstmConfig(_ConvolutionConfig, _RecurrentConfig):
+class CnnLstmConfig(_ConvolutionConfig, RecurrentConfig):
     """The hybrid network: convolution blocks with batch norm, an LSTM and attention pooling over a window.
 
     preset: one of its production sizes; keys that stand beside it win over it.

@@ -4,8 +4,13 @@ Shapes: B samples, L window length, C features, H units.
 """
 
 from itertools import pairwise
+from typing import TypeVar
 
 from torch import Tensor, cat, nn
+
+from models.config import RecurrentConfig
+
+Kind = TypeVar("Kind", nn.LSTM, nn.GRU)
 
 InputLayer = tuple[Tensor, Tensor]
 """Weight (H, C) or (H, C, k), and bias (H,), of a layer that reads the normalised inputs."""
@@ -57,6 +62,32 @@ class Convolutions(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             signals_BHL = norm(convolution(signals_BHL)).relu()
         return signals_BHL
+
+
+class Recurrent(nn.Module):
+    """The last state of an LSTM or a GRU over a window, then dense layers: (B, L, C) or (B, C) → (B, H)."""
+
+    def __init__(self, recurrent: nn.LSTM | nn.GRU, config: RecurrentConfig) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.dense = Dense(config.units * (1 + config.bidirectional), config.hidden_units, config.dropout)
+        self.width = self.dense.width
+
+    @property
+    def input_layers(self) -> list[InputLayer]:
+        return recurrent_input_layers(self.recurrent)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        states_BLH, _ = self.recurrent(as_windows(inputs))
+        return self.dense(last_state(states_BLH, self.recurrent.bidirectional))
+
+
+def recurrent_layers(kind: type[Kind], config: RecurrentConfig, inputs: int) -> Kind:
+    """LSTM or GRU layers over (B, L, inputs), with dropout between them."""
+    dropout = config.dropout if config.layers > 1 else 0.0
+    return kind(
+        inputs, config.units, config.layers, batch_first=True, dropout=dropout, bidirectional=config.bidirectional
+    )
 
 
 def recurrent_input_layers(recurrent: nn.LSTM | nn.GRU) -> list[InputLayer]:

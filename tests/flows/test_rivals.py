@@ -57,12 +57,15 @@ def test_a_promotion_that_proves_worse_is_taken_back(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tasks.judge.judge_version", judge_blindly)
     pipeline = tmp_path / "line.yaml"
     pipeline.write_text(PIPELINE.replace("TRIGGER", "manual").replace("APPETITE", "probation"))
-    home, files = tmp_path / "home", write(tmp_path / "source", 12, turned=2)
+    home, files = tmp_path / "home", write(tmp_path / "source", 14, turned=2)
     assert run(pipeline, files[:1], home)[0]["promoted"]
     assert run(pipeline, files[1:2], home, "update")[0]["promoted"]
+    unlabelled = pl.read_csv(files[3]).with_columns(side=pl.lit(None, pl.String))
+    unlabelled.write_csv(files[3])
     records = run(pipeline, files[2:], home)
+    seen = [len(record["rivalry"]["wager"]["gains"]) for record in records[:4]]
+    assert seen == [1, 1, 2, 3], "a batch without labels tells nothing, and nothing is forgotten over it"
     revoked = [record["revoked"] for record in records if record["revoked"] is not None]
-    print([r["rivalry"] for r in records][-1])
     assert [(r["version"], r["champion"]) for r in revoked] == [(2, 1)]
     history = open_ledger(Settings(home=home)).history("line")
     assert [promotion.version for promotion in history] == [1, 2, 1]

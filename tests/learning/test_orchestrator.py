@@ -8,6 +8,8 @@ import torch
 
 from deployments.adoption import open_packed
 from deployments.scoring import OnnxModel
+from deployments.settings import Settings
+from deployments.training import known_pipeline, read_stored
 from learning import orchestrator as module
 from learning.config import TrainingConfig
 from learning.continuous import ContinuousLearningSystem
@@ -53,10 +55,8 @@ def test_it_trains_on_the_feature_store_and_the_file_learns_on(line_home: Path, 
 
 
 def test_only_the_last_days_are_learned_from(line_home: Path) -> None:
-    everything = TrainingOrchestratorV2(config_of(line_home, feature_store_days=10_000))
-    last_day = TrainingOrchestratorV2(config_of(line_home, feature_store_days=1))
-    rows = everything._data(everything._pipeline()).rows  # pyright: ignore[reportPrivateUsage]
-    newest = last_day._data(last_day._pipeline()).rows  # pyright: ignore[reportPrivateUsage]
+    settings = Settings(home=line_home)
+    rows, newest = (read_stored(known_pipeline(settings), settings, days).rows for days in (None, 1))
     assert 0 < newest.height < rows.height
     assert newest["time"].min() > rows["time"].min()  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
     assert newest["time"].max() == rows["time"].max()
