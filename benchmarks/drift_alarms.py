@@ -33,8 +33,8 @@ def first_alarm(stream: Floats) -> int:
     state = DetectorState.start(calibration)
     for batch in range(BATCHES):
         start = REFERENCE + ROWS * batch
-        state, verdict = check(calibration, state, _channels(stream[start : start + ROWS]), LIMIT)
-        if verdict.drifted:
+        state, evidence = check(calibration, state, _channels(stream[start : start + ROWS]), LIMIT)
+        if evidence.drifted:
             return batch + 1
     return 0
 

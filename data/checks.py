@@ -9,7 +9,7 @@ import polars.selectors as cs
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Answer:
     """Whether an expectation is met; the fields mean what an outcome's do."""
 
     met: bool
@@ -27,7 +27,7 @@ class Check:
     """
 
     aggregates: tuple[pl.Expr, ...]
-    judge: Callable[..., Verdict | None]
+    judge: Callable[..., Answer | None]
     broken: pl.Expr | None = None
 
 
@@ -38,7 +38,7 @@ def check_rows(broken: pl.Expr, judged: pl.Expr, mostly: float) -> Check:
 
 def cannot_check(error: str) -> Check:
     """What stands for an expectation that this frame cannot be checked by."""
-    return Check((), lambda: Verdict(False, error=error))
+    return Check((), lambda: Answer(False, error=error))
 
 
 def exact_column(name: str) -> pl.Expr:
@@ -52,8 +52,8 @@ def column_values(frame: pl.DataFrame, name: str) -> pl.Expr:
     return values.fill_nan(None) if frame.schema[name].is_float() else values
 
 
-def judge_all(frame: pl.DataFrame, checks: Sequence[Check]) -> list[Verdict | None]:
-    """Every check's verdict, from one pass over the frame."""
+def judge_all(frame: pl.DataFrame, checks: Sequence[Check]) -> list[Answer | None]:
+    """Every check's answer, from one pass over the frame."""
     expressions = [
         expression.alias(f"{number} {place}")
         for number, check in enumerate(checks)
@@ -72,7 +72,7 @@ def broken_rows(frame: pl.DataFrame, checks: Sequence[Check]) -> list[tuple[int,
     return [tuple(found[name][0]) if (name := str(number)) in masks else () for number in range(len(checks))]
 
 
-def _judge_share(mostly: float, failing: int, judged: int) -> Verdict:
+def _judge_share(mostly: float, failing: int, judged: int) -> Answer:
     if judged == 0:
-        return Verdict(True, failing)
-    return Verdict((judged - failing) / judged >= mostly, failing, failing / judged * 100)
+        return Answer(True, failing)
+    return Answer((judged - failing) / judged >= mostly, failing, failing / judged * 100)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data.checks import Check, Verdict, cannot_check, check_rows, column_values
+from data.checks import Answer, Check, cannot_check, check_rows, column_values
 from data.outcomes import KEYS, SEVERITIES
 
 LIMITS = ("min_value", "max_value", "strict_min", "strict_max")
@@ -72,21 +72,21 @@ def _columns_match_set(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     if not isinstance(expected, list) or not all(isinstance(c, str) for c in expected) or not isinstance(exact, bool):
         raise _NotCompiledError
     met = set(expected) == set(frame.columns) if exact else set(expected) <= set(frame.columns)
-    return _settled(Verdict(met, observed=sorted(frame.columns)))
+    return _settled(Answer(met, observed=sorted(frame.columns)))
 
 
 def _column_exists(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
-    return _settled(Verdict(_name(kwargs) in frame.columns))
+    return _settled(Answer(_name(kwargs) in frame.columns))
 
 
 def _count_is(count: Callable[[pl.DataFrame], int], frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     if (expected := _whole(kwargs.get("value"))) is None:
         raise _NotCompiledError
-    return _settled(Verdict(count(frame) == expected, observed=count(frame)))
+    return _settled(Answer(count(frame) == expected, observed=count(frame)))
 
 
 def _count_between(count: Callable[[pl.DataFrame], int], frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
-    return _settled(Verdict(_limits(kwargs, _whole).hold(count(frame)), observed=count(frame)))
+    return _settled(Answer(_limits(kwargs, _whole).hold(count(frame)), observed=count(frame)))
 
 
 def _values_between(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
@@ -187,16 +187,16 @@ def _statistic(name: str, scale: Callable[[pl.Expr], pl.Expr], frame: pl.DataFra
     return Check(aggregates, partial(_judge_rounded, limits, _number_type(dtype), rounding))
 
 
-def _judge_value(limits: _Limits, number: Callable[[Any], Any], value: Any) -> Verdict:
+def _judge_value(limits: _Limits, number: Callable[[Any], Any], value: Any) -> Answer:
     if value is None:
-        return Verdict(False)
+        return Answer(False)
     with np.errstate(over="ignore"):
-        return Verdict(limits.hold(number(value)), observed=value)
+        return Answer(limits.hold(number(value)), observed=value)
 
 
-def _judge_share(limits: _Limits, distinct: int, present: int) -> Verdict:
+def _judge_share(limits: _Limits, distinct: int, present: int) -> Answer:
     share = distinct / present if present else 0
-    return Verdict(limits.hold(share), observed=share)
+    return Answer(limits.hold(share), observed=share)
 
 
 def _judge_rounded(
@@ -206,7 +206,7 @@ def _judge_rounded(
     value: float | None,
     scale: float | None,
     total: float,
-) -> Verdict | None:
+) -> Answer | None:
     if not total <= LARGE:
         return None
     slack = rounding * (scale or 0) + 1e-30
@@ -220,8 +220,8 @@ def _number_type(dtype: pl.DataType) -> Callable[[Any], Any]:
     return np.float32 if dtype == pl.Float32 else np.float64
 
 
-def _settled(verdict: Verdict) -> Check:
-    return Check((), lambda: verdict)
+def _settled(answer: Answer) -> Check:
+    return Check((), lambda: answer)
 
 
 def _values(frame: pl.DataFrame, kwargs: Mapping[str, Any], dtypes: tuple[Any, ...]) -> tuple[pl.Expr, pl.DataType]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from data.checks import Check, Verdict, broken_rows, judge_all
+from data.checks import Answer, Check, broken_rows, judge_all
 from data.compiled import compile_expectation
 from data.outcomes import Outcome
 from data.sensor_expectations import SENSOR_EXPECTATIONS, check_arguments, compile_sensor_expectation
@@ -82,13 +82,13 @@ def check_in_great_expectations(frame: pl.DataFrame, documents: Sequence[Mapping
 def _check_compiled(frame: pl.DataFrame, documents: Sequence[Mapping[str, Any]]) -> dict[int, Outcome]:
     """The outcomes of what polars can check, by place in the suite."""
     checks = {place: check for place, e in enumerate(documents) if (check := _compile(frame, e)) is not None}
-    verdicts = dict(zip(checks, judge_all(frame, list(checks.values())), strict=True))
-    named = [place for place, verdict in verdicts.items() if verdict and verdict.failing and _severe(documents[place])]
+    answers = dict(zip(checks, judge_all(frame, list(checks.values())), strict=True))
+    named = [place for place, answer in answers.items() if answer and answer.failing and _severe(documents[place])]
     rows = dict(zip(named, broken_rows(frame, [checks[place] for place in named]), strict=True))
     return {
-        place: _compiled_outcome(documents[place], verdict, rows.get(place, ()))
-        for place, verdict in verdicts.items()
-        if verdict is not None
+        place: _compiled_outcome(documents[place], answer, rows.get(place, ()))
+        for place, answer in answers.items()
+        if answer is not None
     }
 
 
@@ -106,16 +106,16 @@ def _severe(document: Mapping[str, Any]) -> bool:
     return document.get("severity", "critical") == "critical"
 
 
-def _compiled_outcome(document: Mapping[str, Any], verdict: Verdict, rows: tuple[int, ...]) -> Outcome:
+def _compiled_outcome(document: Mapping[str, Any], answer: Answer, rows: tuple[int, ...]) -> Outcome:
     return Outcome(
         expectation=document["type"],
         column=document["kwargs"].get("column"),
         severity=document.get("severity", "critical"),
-        met=verdict.met,
-        failing=verdict.failing,
+        met=answer.met,
+        failing=answer.failing,
         rows=rows,
-        observed=verdict.observed,
-        error=verdict.error,
+        observed=answer.observed,
+        error=answer.error,
     )
 
 

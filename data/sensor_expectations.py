@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from data.checks import Check, Verdict, cannot_check, check_rows, column_values, exact_column
+from data.checks import Answer, Check, cannot_check, check_rows, column_values, exact_column
 from data.outcomes import KEYS, SEVERITIES
 
 
@@ -104,8 +104,8 @@ def _not_dead(frame: pl.DataFrame, kwargs: Mapping[str, Any]) -> Check:
     return Check((distinct,), partial(_judge_distinct, least))
 
 
-def _judge_distinct(least: int, found: int) -> Verdict:
-    return Verdict(found >= least, observed=found)
+def _judge_distinct(least: int, found: int) -> Answer:
+    return Answer(found >= least, observed=found)
 
 
 def _before(values: pl.Expr, kwargs: Mapping[str, Any]) -> pl.Expr:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.autoregression import LARGEST_ORDER, Floats, known_values, variances
-from monitoring.scoring import Scoring, fit_scoring
+from monitoring.ranking import Ranking, fit_ranking
 from monitoring.whitening import Whitening, fit_whitening, plain_whitening
 
 PERIODS = (24.0, 168.0)
@@ -25,7 +25,7 @@ DETECTABLE = 5.9
 
 
 @dataclass(frozen=True)
-class Memory:
+class Past:
     """What the next row's scores need of the rows before.
 
     lags_PF: standardised values in order of time, NaN where there are none. size_F: the moving mean size of the
@@ -54,8 +54,8 @@ class Calibration:
     rows: int
     ordered: bool
     whitening: Whitening
-    scoring: Scoring
-    memory: Memory
+    ranking: Ranking
+    past: Past
     known_F: Floats
     ess_F: Floats
     information_F: Floats
@@ -93,7 +93,7 @@ class Calibration:
         arrays: dict[str, NDArray[Any]] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Whitening | Scoring | Memory):
+            if isinstance(value, Whitening | Ranking | Past):
                 arrays |= {f"{field.name}.{part.name}": np.asarray(getattr(value, part.name)) for part in fields(value)}
             else:
                 arrays[field.name] = np.asarray(value)
@@ -103,15 +103,15 @@ class Calibration:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Calibration":
         """What `to_arrays` gave."""
         plain: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls) if field.name in arrays}
-        scoring: dict[str, Any] = {part.name: arrays[f"scoring.{part.name}"] for part in fields(Scoring)}
-        scoring["block_rows"] = int(scoring["block_rows"])
+        ranking: dict[str, Any] = {part.name: arrays[f"ranking.{part.name}"] for part in fields(Ranking)}
+        ranking["block_rows"] = int(ranking["block_rows"])
         plain |= {
             "names": tuple(str(name) for name in arrays["names"]),
             "rows": int(arrays["rows"]),
             "ordered": bool(arrays["ordered"]),
             "whitening": Whitening(*(arrays[f"whitening.{part.name}"] for part in fields(Whitening))),
-            "scoring": Scoring(**scoring),
-            "memory": Memory(*(arrays[f"memory.{part.name}"] for part in fields(Memory))),
+            "ranking": Ranking(**ranking),
+            "past": Past(*(arrays[f"past.{part.name}"] for part in fields(Past))),
         }
         return cls(**plain)
 
@@ -130,15 +130,15 @@ def calibrate(
     before_PF, block_F = whitening.no_lags, np.full(len(values), np.nan)
     standard_NF = whitening.standardise(values_NF, 0)
     innovations_NF = whitening.innovations(standard_NF, before_PF)
-    scoring = fit_scoring(innovations_NF, batch_rows, ordered)
-    level_NF, size_F = scoring.level_scores(innovations_NF, scoring.size_F)
-    scale_NF, block_F = scoring.scale_scores(innovations_NF, block_F)
+    ranking = fit_ranking(innovations_NF, batch_rows, ordered)
+    level_NF, size_F = ranking.level_ranks(innovations_NF, ranking.size_F)
+    scale_NF, block_F = ranking.scale_ranks(innovations_NF, block_F)
     scores_CNF = np.stack([level_NF, scale_NF])
     lags_PF = np.concatenate([before_PF, standard_NF])[-whitening.lags :]
     runs_NF = equal_runs(values_NF, np.full(len(values), np.nan), np.zeros(len(values)))
     known_F = np.isfinite(values_NF).sum(0).astype(np.float64)
     ess_F = known_F * np.maximum(0, 1 - whitening.corrected_F) ** 2 / variances(whitening.partials_FP)[:, -1]
-    information_F = _information(scoring, innovations_NF)
+    information_F = _information(ranking, innovations_NF)
     omega_CF = np.maximum(1, [[_long_run(a_N, ordered) for a_N in a_NF.T] for a_NF in scores_CNF])
     omega_CF[0] *= 1 + 2 * information_F / np.maximum(LEAST_ESS, ess_F)
     return Calibration(
@@ -146,8 +146,8 @@ def calibrate(
         rows=len(values_NF),
         ordered=ordered,
         whitening=whitening,
-        scoring=scoring,
-        memory=Memory(lags_PF, size_F, block_F, values_NF[-1], runs_NF[-1]),
+        ranking=ranking,
+        past=Past(lags_PF, size_F, block_F, values_NF[-1], runs_NF[-1]),
         known_F=known_F,
         ess_F=ess_F,
         information_F=information_F,
@@ -174,11 +174,11 @@ def equal_runs(values_NF: Floats, last_F: Floats, run_F: Floats) -> Floats:
     return (index - started + np.where(started, 1, run_F))[1:].astype(np.float64)
 
 
-def _information(scoring: Scoring, innovations_NF: Floats) -> Floats:
+def _information(ranking: Ranking, innovations_NF: Floats) -> Floats:
     """By how many deviations of theirs the scores move when the innovations move by one of theirs, squared."""
     step_F = STEP * np.array([np.std(known_values(e_N)) if np.isfinite(e_N).any() else 0.0 for e_N in innovations_NF.T])
-    above_NF, _ = scoring.level_scores(innovations_NF + step_F, scoring.size_F)
-    below_NF, _ = scoring.level_scores(innovations_NF - step_F, scoring.size_F)
+    above_NF, _ = ranking.level_ranks(innovations_NF + step_F, ranking.size_F)
+    below_NF, _ = ranking.level_ranks(innovations_NF - step_F, ranking.size_F)
     counts_F = np.maximum(1, np.isfinite(above_NF).sum(0))
     return (np.nansum(above_NF - below_NF, 0) / counts_F / (2 * STEP)) ** 2
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from data.schema import Schema
 from monitoring.config import DriftConfig
 from monitoring.detector import DetectorState, check
+from monitoring.evidence import DriftEvidence
 from monitoring.performance import Predictions
 from monitoring.reference import PREDICTIONS, TARGET, Channel, Floats, Reference, class_numbers, series_of, values_of
-from monitoring.verdict import Verdict
 
 BATCHES_PER_YEAR = 365
 
@@ -38,7 +38,7 @@ class Distance:
 class DriftReport:
     """Whether it is drift, how far features, target and predictions lie from the reference, and what could not be told.
 
-    The verdict over all batches since the reference decides; the distances are of this batch alone, for people.
+    The evidence over all batches since the reference decides; the distances are of this batch alone, for people.
     """
 
     drifted: bool
@@ -46,7 +46,7 @@ class DriftReport:
     target: Distance | None
     predictions: Distance | None
     note: str
-    verdict: Verdict
+    evidence: DriftEvidence
 
     def most_drifted(self, count: int) -> list[str]:
         """The features that lie farthest from the reference, measured by their thresholds."""
@@ -55,7 +55,7 @@ class DriftReport:
     @property
     def summary(self) -> str:
         """One sentence with what stands out most."""
-        return self.verdict.summary
+        return self.evidence.summary
 
 
 def check_drift(
@@ -77,15 +77,15 @@ def check_drift(
     limit = BATCHES_PER_YEAR / config.false_alarms_per_year
     calibration = reference.calibration
     before = DetectorState.start(calibration) if state is None else state
-    after, verdict = check(calibration, before, series, limit, contiguous=calibration.ordered)
+    after, evidence = check(calibration, before, series, limit, contiguous=calibration.ordered)
     measured = _distances(reference, frame, schema, predictions, config)
     report = DriftReport(
-        verdict.drifted,
+        evidence.drifted,
         {name: distance for name, distance in measured.items() if name in schema.features},
         measured.get(TARGET),
         measured.get(PREDICTIONS),
-        _note(verdict),
-        verdict,
+        _note(evidence),
+        evidence,
     )
     return report, after
 
@@ -115,10 +115,10 @@ def _measure(channel: Channel, values_N: Floats, false_alarm: float) -> Distance
     return Distance(channel.distance(known_N), threshold)
 
 
-def _note(verdict: Verdict) -> str:
+def _note(evidence: DriftEvidence) -> str:
     """What could not be seen, and why."""
     by_reason: dict[str, list[str]] = {}
-    for name, reason in verdict.muted.items():
+    for name, reason in evidence.muted.items():
         by_reason.setdefault(reason, []).append(name)
     notes = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
-    return "; ".join([*notes, *([f"no readings of {', '.join(verdict.silent)}"] if verdict.silent else [])])
+    return "; ".join([*notes, *([f"no readings of {', '.join(evidence.silent)}"] if evidence.silent else [])])

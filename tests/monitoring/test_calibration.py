@@ -83,7 +83,7 @@ def test_volatile_features_are_known_by_their_size() -> None:
     rng = np.random.default_rng(10)
     size = np.exp(np.sin(np.arange(ROWS) / 50))
     calibration = calibrate({"calm": rng.standard_normal(ROWS), "volatile": size * rng.standard_normal(ROWS)}, 24)
-    assert calibration.scoring.volatile_F.tolist() == [False, True]
+    assert calibration.ranking.volatile_F.tolist() == [False, True]
 
 
 def test_after_a_gap_the_mean_is_predicted_and_the_size_kept() -> None:

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from monitoring.calibration import Calibration, calibrate
-from monitoring.detector import DetectorState, Verdict, check
+from monitoring.detector import DetectorState, DriftEvidence, check
 
 REFERENCE, ROWS, FEATURES = 1440, 24, 20
 
@@ -28,17 +28,17 @@ def batches_of(values: np.ndarray) -> list[dict[str, np.ndarray]]:
     return [channels(values[start : start + ROWS]) for start in range(REFERENCE, len(values), ROWS)]
 
 
-def verdicts(values: np.ndarray, contiguous: bool = True) -> list[Verdict]:
+def evidence_after_each(values: np.ndarray, contiguous: bool = True) -> list[DriftEvidence]:
     calibration = calibrate(channels(values[:REFERENCE]), ROWS)
-    state, found = DetectorState.start(calibration), list[Verdict]()
+    state, found = DetectorState.start(calibration), list[DriftEvidence]()
     for batch in batches_of(values):
-        state, verdict = check(calibration, state, batch, contiguous=contiguous)
-        found.append(verdict)
+        state, evidence = check(calibration, state, batch, contiguous=contiguous)
+        found.append(evidence)
     return found
 
 
 def first_alarm(values: np.ndarray) -> int | None:
-    return next((i + 1 for i, verdict in enumerate(verdicts(values)) if verdict.drifted), None)
+    return next((i + 1 for i, evidence in enumerate(evidence_after_each(values)) if evidence.drifted), None)
 
 
 @cache
@@ -56,8 +56,8 @@ def test_stationary_streams_keep_within_the_budget(correlation: float) -> None:
         calibration = calibrate(channels(values[:REFERENCE]), ROWS)
         state = DetectorState.start(calibration)
         for batch in batches_of(values):
-            state, verdict = check(calibration, state, batch, limit=checks / budget)
-            if verdict.drifted:
+            state, evidence = check(calibration, state, batch, limit=checks / budget)
+            if evidence.drifted:
                 alarms += 1
                 break
     assert alarms <= binom.ppf(0.99, streams, budget)
@@ -66,13 +66,13 @@ def test_stationary_streams_keep_within_the_budget(correlation: float) -> None:
 def test_a_shift_is_found_within_fifteen_batches_and_named() -> None:
     values = stream(0.0, 15, seed=3)
     values[REFERENCE:, :3] += 0.5
-    verdict = verdicts(values)[-1]
-    assert verdict.drifted
-    assert verdict.log_e_value >= verdict.log_limit == pytest.approx(np.log(7300))
-    assert {part.feature for part in verdict.evidence} <= {"s0", "s1", "s2"}
-    assert {part.channel for part in verdict.evidence} == {"level"}
-    assert verdict.summary.startswith(f"{verdict.evidence[0].feature} ")
-    assert sum(part.share for part in verdict.evidence) == pytest.approx(1, abs=0.05)
+    evidence = evidence_after_each(values)[-1]
+    assert evidence.drifted
+    assert evidence.log_e_value >= evidence.log_limit == pytest.approx(np.log(7300))
+    assert {part.feature for part in evidence.carriers} <= {"s0", "s1", "s2"}
+    assert {part.channel for part in evidence.carriers} == {"level"}
+    assert evidence.summary.startswith(f"{evidence.carriers[0].feature} ")
+    assert sum(part.share for part in evidence.carriers) == pytest.approx(1, abs=0.05)
 
 
 def test_more_variance_is_found_whatever_the_autocorrelation() -> None:
@@ -80,7 +80,7 @@ def test_more_variance_is_found_whatever_the_autocorrelation() -> None:
     values[REFERENCE:, :3] *= np.sqrt(1.5)
     alarm = first_alarm(values)
     assert alarm is not None
-    assert verdicts(values)[alarm - 1].evidence[0].channel == "scale"
+    assert evidence_after_each(values)[alarm - 1].carriers[0].channel == "scale"
 
 
 def test_the_same_batches_give_the_same_verdicts_however_often_the_state_is_stored() -> None:
@@ -88,11 +88,11 @@ def test_the_same_batches_give_the_same_verdicts_however_often_the_state_is_stor
     stored = Calibration.from_arrays(calibration.to_arrays())
     state = again = DetectorState.start(calibration)
     for batch in batches_of(values):
-        state, verdict = check(calibration, state, batch)
+        state, evidence = check(calibration, state, batch)
         again, same = check(stored, DetectorState.from_json(json.loads(json.dumps(again.to_json()))), batch)
-        assert same == verdict
+        assert same == evidence
     assert again.to_json() == state.to_json()
-    assert json.loads(json.dumps(verdict.to_json()))["log_e_value"] == verdict.log_e_value
+    assert json.loads(json.dumps(evidence.to_json()))["log_e_value"] == evidence.log_e_value
 
 
 def test_one_batch_or_its_halves_score_the_same_innovations() -> None:
@@ -101,23 +101,23 @@ def test_one_batch_or_its_halves_score_the_same_innovations() -> None:
     half, _ = check(calibration, DetectorState.start(calibration), channels(values[REFERENCE : REFERENCE + 24]))
     half, _ = check(calibration, half, channels(values[REFERENCE + 24 : REFERENCE + 48]))
     np.testing.assert_allclose(half.sums_CF, whole.sums_CF)
-    np.testing.assert_array_equal(half.memory.lags_PF, whole.memory.lags_PF)
+    np.testing.assert_array_equal(half.past.lags_PF, whole.past.lags_PF)
 
 
 def test_missing_readings_leave_no_trace_in_the_state() -> None:
     calibration, values = calibrated()
     start = DetectorState.start(calibration)
     batch = channels(values[REFERENCE : REFERENCE + ROWS])
-    state, verdict = check(calibration, start, {**batch, "s1": np.full(ROWS, np.nan)})
-    assert verdict.silent == ("s1",)
+    state, evidence = check(calibration, start, {**batch, "s1": np.full(ROWS, np.nan)})
+    assert evidence.silent == ("s1",)
     np.testing.assert_array_equal(state.wealth_CFL[:, 1], start.wealth_CFL[:, 1])
     np.testing.assert_array_equal(state.sums_CF[:, 1], start.sums_CF[:, 1])
     gaps = {name: np.where(np.arange(ROWS) % 5 == 2, np.inf, values_N) for name, values_N in batch.items()}
     for _ in range(3):
-        state, verdict = check(calibration, state, gaps)
+        state, evidence = check(calibration, state, gaps)
     assert np.isfinite(state.wealth_CFL).all()
     assert np.isfinite(state.sums_CF).all()
-    assert np.isfinite(verdict.log_e_value)
+    assert np.isfinite(evidence.log_e_value)
 
 
 def test_streams_with_gaps_raise_no_alarm() -> None:
@@ -131,45 +131,45 @@ def test_batches_that_do_not_follow_each_other_raise_no_alarm() -> None:
     apart = np.concatenate(
         [values[:REFERENCE], values[REFERENCE:].reshape(-1, 3, ROWS, FEATURES)[:, 0].reshape(-1, 20)]
     )
-    assert not any(verdict.drifted for verdict in verdicts(apart, contiguous=False))
+    assert not any(evidence.drifted for evidence in evidence_after_each(apart, contiguous=False))
 
 
 def test_a_flatline_is_found_across_batches() -> None:
     calibration, values = calibrated()
     flat = values[REFERENCE : REFERENCE + 2 * ROWS].copy()
     flat[ROWS - 3 : ROWS + 4, 2] = 0.123
-    state, verdict = check(calibration, DetectorState.start(calibration), channels(flat[:ROWS]))
-    assert not verdict.drifted
-    state, verdict = check(calibration, state, channels(flat[ROWS:]))
-    assert verdict.drifted
-    assert (verdict.evidence[0].feature, verdict.evidence[0].channel) == ("s2", "flatline")
+    state, evidence = check(calibration, DetectorState.start(calibration), channels(flat[:ROWS]))
+    assert not evidence.drifted
+    state, evidence = check(calibration, state, channels(flat[ROWS:]))
+    assert evidence.drifted
+    assert (evidence.carriers[0].feature, evidence.carriers[0].channel) == ("s2", "flatline")
 
 
 def test_a_constant_channel_that_moves_is_found_and_one_that_stays_is_not() -> None:
     values = stream(0.0, 8, seed=7, features=3)
     values[:, 1:] = 5.1
     values[REFERENCE:, 2] = 5.2
-    verdict = verdicts(values)[-1]
-    assert verdict.drifted
-    assert {part.feature for part in verdict.evidence} == {"s2"}
+    evidence = evidence_after_each(values)[-1]
+    assert evidence.drifted
+    assert {part.feature for part in evidence.carriers} == {"s2"}
 
 
 def test_huge_values_overflow_nothing() -> None:
     values = stream(0.0, 400, seed=8, features=2)
     values[REFERENCE:] *= 1e200
-    verdict = verdicts(values)[-1]
-    assert verdict.drifted
-    assert np.isfinite(verdict.log_e_value)
+    evidence = evidence_after_each(values)[-1]
+    assert evidence.drifted
+    assert np.isfinite(evidence.log_e_value)
 
 
 def test_a_reference_too_short_mutes_everything_and_says_so() -> None:
     values = channels(np.random.default_rng(9).standard_normal((34, 2)))
     calibration = calibrate({name: values_N[:10] for name, values_N in values.items()}, ROWS)
     moved = {name: values_N[10:] + 100 for name, values_N in values.items()}
-    _, verdict = check(calibration, DetectorState.start(calibration), moved)
-    assert not verdict.drifted
-    assert set(verdict.muted) == {"s0", "s1"}
-    assert not verdict.detectable
+    _, evidence = check(calibration, DetectorState.start(calibration), moved)
+    assert not evidence.drifted
+    assert set(evidence.muted) == {"s0", "s1"}
+    assert not evidence.detectable
 
 
 def test_a_batch_without_rows_is_refused() -> None:

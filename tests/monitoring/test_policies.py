@@ -5,12 +5,12 @@ import pytest
 
 from monitoring.config import TriggerConfig
 from monitoring.drift import Distance, DriftReport
+from monitoring.evidence import Carrier, DriftEvidence
 from monitoring.policies import Decision, Situation, decide
-from monitoring.verdict import Evidence, Verdict
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-QUIET = Verdict(False, 1.0, 8.9, (), {}, {}, ())
-LOUD = Verdict(True, 12.0, 8.9, (Evidence("s1", "level", 1.0),), {}, {}, ())
+QUIET = DriftEvidence(False, 1.0, 8.9, (), {}, {}, ())
+LOUD = DriftEvidence(True, 12.0, 8.9, (Carrier("s1", "level", 1.0),), {}, {}, ())
 CALM = DriftReport(False, {"s1": Distance(0.1, 0.4)}, None, None, "", QUIET)
 MOVED = DriftReport(True, {"s1": Distance(0.8, 0.4), "s2": Distance(0.1, 0.4)}, None, None, "", LOUD)
 

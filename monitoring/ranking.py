@@ -20,7 +20,7 @@ LEAST_BLOCKS = 40
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Ranking:
     """The reference's distributions that innovations are ranked in.
 
     volatile_F: features whose innovations' size is itself autocorrelated. Their level is scored in units of the moving
@@ -37,12 +37,12 @@ class Scoring:
     block_rho_F: Floats
     block_deviation_F: Floats
 
-    def level_scores(self, innovations_NF: Floats, size_F: Floats) -> tuple[Floats, Floats]:
+    def level_ranks(self, innovations_NF: Floats, size_F: Floats) -> tuple[Floats, Floats]:
         """Scores of where the innovations lie, and the moving mean size after them."""
         sized_NF, after_F = _sized(innovations_NF, self.volatile_F, size_F)
         return ndtri(_ranks(self.level_FQ, self.samples_CF[0], sized_NF)), after_F
 
-    def scale_scores(self, innovations_NF: Floats, block_F: Floats) -> tuple[Floats, Floats]:
+    def scale_ranks(self, innovations_NF: Floats, block_F: Floats) -> tuple[Floats, Floats]:
         """Scores of how large the innovations are, and the last block's rank.
 
         A volatile feature has one score a block, in the first rows of its column, and NaN in the others.
@@ -62,7 +62,7 @@ class Scoring:
         return ndtri(_ranks(self.scale_FQ, self.samples_CF[1], sizes_NF)), after_F
 
 
-def fit_scoring(innovations_NF: Floats, batch_rows: int, ordered: bool) -> Scoring:
+def fit_ranking(innovations_NF: Floats, batch_rows: int, ordered: bool) -> Ranking:
     """Sketch the reference's innovations, in order of time.
 
     ordered: whether autocorrelation of the innovations' size means anything.
@@ -78,7 +78,7 @@ def fit_scoring(innovations_NF: Floats, batch_rows: int, ordered: bool) -> Scori
         _into_blocks(sizes_NF, f, block_rows)
         rho_F[f], deviation_F[f] = _block_autocorrelation(known_values(sizes_NF[:, f]))
     samples_CF = np.array([np.isfinite(series_NF).sum(0) for series_NF in (sized_NF, sizes_NF)], dtype=np.float64)
-    return Scoring(volatile_F, size_F, _sketch(sized_NF), _sketch(sizes_NF), samples_CF, block_rows, rho_F, deviation_F)
+    return Ranking(volatile_F, size_F, _sketch(sized_NF), _sketch(sizes_NF), samples_CF, block_rows, rho_F, deviation_F)
 
 
 def _is_volatile(innovations_N: Floats) -> bool:

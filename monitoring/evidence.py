@@ -20,7 +20,7 @@ LEAST_LOG = -700.0
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Carrier:
     """A feature's channel and its share of all evidence; a flatline is evidence enough by itself."""
 
     feature: str
@@ -29,7 +29,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DriftEvidence:
     """Whether the batches since the reference are called drift, by what, and what could not be seen.
 
     log_e_value, log_limit: natural logarithms; from the limit on it is drift. detectable: the shift of each feature,
@@ -39,7 +39,7 @@ class Verdict:
     drifted: bool
     log_e_value: float
     log_limit: float
-    evidence: tuple[Evidence, ...]
+    carriers: tuple[Carrier, ...]
     detectable: dict[str, float]
     muted: dict[str, str]
     silent: tuple[str, ...]
@@ -50,7 +50,7 @@ class Verdict:
         figures = f"evidence e^{self.log_e_value:.1f}, limit e^{self.log_limit:.1f}"
         if not self.drifted:
             return f"no drift: {figures}"
-        first, others = self.evidence[0], {part.feature for part in self.evidence} - {self.evidence[0].feature}
+        first, others = self.carriers[0], {part.feature for part in self.carriers} - {self.carriers[0].feature}
         more = f" and {len(others)} more" if others else ""
         return f"{first.feature}{more} drifted, first by its {first.channel}: {figures}"
 
@@ -59,9 +59,9 @@ class Verdict:
         return asdict(self)
 
 
-def judge(
+def weigh(
     calibration: Calibration, wealth_CFL: Floats, limit: float, flat: tuple[str, ...], silent: tuple[str, ...]
-) -> Verdict:
+) -> DriftEvidence:
     """Average the bets of all channels that are watched and hold them against the limit.
 
     wealth_CFL: log(1 + M) of each bet's e-detector M. flat, silent: features that stand still or have no readings.
@@ -71,12 +71,12 @@ def judge(
     mean = float(logsumexp(heard_XL) - np.log(heard_XL.size))
     log_e_value = mean + float(np.log(-np.expm1(-mean))) if mean > 0 else -np.inf
     log_limit = float(np.log(limit))
-    return Verdict(
+    return DriftEvidence(
         drifted=log_e_value >= log_limit or bool(flat),
         log_e_value=max(log_e_value, LEAST_LOG),
         log_limit=log_limit,
-        evidence=(
-            *(Evidence(name, "flatline", 1.0) for name in flat),
+        carriers=(
+            *(Carrier(name, "flatline", 1.0) for name in flat),
             *_shares(calibration.names, heard_CF, wealth_CFL),
         ),
         detectable=calibration.detectable_shifts(),
@@ -85,13 +85,13 @@ def judge(
     )
 
 
-def _shares(names: tuple[str, ...], heard_CF: NDArray[np.bool_], wealth_CFL: Floats) -> list[Evidence]:
+def _shares(names: tuple[str, ...], heard_CF: NDArray[np.bool_], wealth_CFL: Floats) -> list[Carrier]:
     """The channels that hold at least a hundredth of the evidence, or the largest alone, largest first."""
     heard_CFL = np.where(heard_CF[..., None], wealth_CFL, 0)
     largest = heard_CFL.max(initial=0)
     parts_CF = (np.exp(heard_CFL - largest) - np.exp(-largest)).sum(2)
     shares_CF = parts_CF / max(float(parts_CF.sum()), 1e-300)
     order = np.argsort(-shares_CF, axis=None)
-    found = [Evidence(names[i % len(names)], CHANNELS[i // len(names)], float(shares_CF.flat[i])) for i in order]
+    found = [Carrier(names[i % len(names)], CHANNELS[i // len(names)], float(shares_CF.flat[i])) for i in order]
     least = min(LEAST_SHARE, max(float(shares_CF.max(initial=0)), 1e-300))
     return [part for part in found if part.share >= least]
