@@ -17,7 +17,7 @@ def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged
     metrics = {**checks, "cost.samples": float(version.card["cost"]["samples"])}
     params = {"rung": rung, "strategy": version.card["strategy"], "batch": batch.name, "version": exported.version}
     tags = {"lehr_batch": batch.id, "lehr_passed": str(judged.verdict.passed).lower()}
-    run = line.registry.log_candidate(f"{batch.number}-{rung}", params, metrics, tags)
+    run = line.registry.log_candidate(f"{batch.number}-{rung}-{exported.version}", params, metrics, tags)
     if register:
         line.registry.register(exported.version, version.onnx, run)
 

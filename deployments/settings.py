@@ -15,6 +15,18 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".lehr"), description="the folder under which everything lives")
     database_url: str | None = Field(default=None, description="the ledger; default: SQLite under home")
     mlflow_uri: str | None = Field(default=None, description="MLflow's tracking store; default: SQLite under home")
+    prefect_database_url: str | None = Field(
+        default=None, description="Prefect's database, such as postgresql+asyncpg://…; default: SQLite under home"
+    )
+    wait_seconds: float = Field(
+        default=0, ge=0, description="how long a run waits for another that is at work on the same pipeline"
+    )
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    alert_webhook: str | None = Field(default=None, description="a URL that alerts are posted to as JSON")
+    alert_block: str | None = Field(
+        default=None, description="a notification block of Prefect's, such as slack-webhook/plant"
+    )
 
     @property
     def ledger_url(self) -> str:

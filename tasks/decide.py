@@ -12,3 +12,9 @@ from tasks.step import step
 def decide_on_batch(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Decision:
     """Apply the pipeline's trigger policy to what was watched."""
     return decide(line.config.trigger, situation_of(line, batch, watched, manual))
+
+
+@step("leave", bool)
+def leave_to_retrain(line: Line, batch: Batch, decision: Decision) -> bool:
+    """Whether the decision is left to a run of its own."""
+    return decision.action != "none"
