@@ -14,6 +14,10 @@ from deployments.announcements import ACCEPTED, DRIFT, DROPPED, LEARNING
 from deployments.pipeline import PipelineConfig
 
 POOL = "lehr"
+TAG, LINE_TAG, REQUEST_TAG = "lehr", "lehr-line", "lehr-request"
+"""On every deployment; on those that take what waits; on those that go on by their run key."""
+REQUESTS = ("retrain", "promote-model")
+LINES = ("learn-continuously", "watch-drift")
 FLOWS: Mapping[str, str] = {
     "learn-continuously": "Takes what waits in the inbox through the whole loop.",
     "watch-drift": "Takes what waits as far as the watching; what is due starts a retrain.",
@@ -88,8 +92,13 @@ def _define(flow: str, path: Path, config: PipelineConfig) -> Definition:
         cron=config.schedule.learn if flow == "learn-continuously" else None,
         interval_seconds=60 * minutes if flow == "watch-drift" and minutes is not None else None,
         triggers=(_due_trigger(config.name),) if flow == "retrain" else (),
-        tags=("lehr", config.name),
+        tags=(TAG, *_recovered_by(flow), config.name),
     )
+
+
+def _recovered_by(flow: str) -> tuple[str, ...]:
+    """The tag that says how a crashed run of this flow is followed up; none: a person decides."""
+    return (LINE_TAG,) if flow in LINES else (REQUEST_TAG,) if flow in REQUESTS else ()
 
 
 def _due_trigger(name: str) -> Trigger:

@@ -117,19 +117,20 @@ class Registry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        path = _sqlite_path(self.tracking_uri)
-        if path is not None:
-            _create_store(path)
+        create_store(self.tracking_uri)
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
 
-def _create_store(path: Path) -> None:
-    """Make MLflow's database where there is none: under another name, so that a kill leaves no half of it.
+def create_store(tracking_uri: str) -> None:
+    """Make MLflow's SQLite database where there is none: under another name, so that a kill leaves no half of it.
 
     Its migrations take seconds, and break where two processes run them at once or one is killed in between.
     """
     from mlflow import MlflowClient
 
+    path = _sqlite_path(tracking_uri)
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if path.exists():

@@ -7,31 +7,30 @@ same key, which finds what was asked and goes on after the last written step.
 import hashlib
 from typing import Any
 
+from data.ledger import Ledger
+from deployments.attempts import count_attempt
 from deployments.champions import lineage_of
 from deployments.line import Line
 from deployments.outcomes import Batch
 from monitoring.policies import Decision
 
-MOST_ATTEMPTS = 5
 
+def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, Any]) -> tuple[Batch, dict[str, Any]]:
+    """The request's place in the journal, and what was asked when it came first.
 
-def open_request(line: Line, run_key: str, name: str) -> Batch:
-    """The request's place in the journal.
-
-    It stands at the pipeline's newest batch. Raises ValueError where the pipeline has none yet, and after as many
-    attempts as may be made.
+    It stands at the pipeline's newest batch. Raises ValueError where the pipeline has none yet, and where the request
+    has ended its process too often.
     """
     request_id = hashlib.sha256(f"request {run_key}".encode()).hexdigest()
-    journal = line.ledger.journal(line.name, request_id)
-    if "request" not in journal:
-        stored = line.ledger.outcomes(line.name, "store")
+    request: dict[str, Any] | None = ledger.journal(pipeline, request_id).get("request")
+    if request is None:
+        stored = ledger.outcomes(pipeline, "store")
         if not stored:
-            raise ValueError(f"nothing is stored of the pipeline {line.name} yet: there is nothing to work on")
-        journal["request"] = {"batch": max(stored), "name": name}
-        line.ledger.record_step(line.name, request_id, "request", journal["request"])
-    if "finish" not in journal:
-        _count_attempt(line, request_id, journal)
-    return Batch(journal["request"]["batch"], request_id, journal["request"]["name"])
+            raise ValueError(f"nothing is stored of the pipeline {pipeline} yet: there is nothing to work on")
+        request = {"batch": max(stored), "asked": asked}
+        ledger.record_step(pipeline, request_id, "request", request)
+    count_attempt(ledger, pipeline, request_id)
+    return Batch(request["batch"], request_id, "a request"), request["asked"]
 
 
 def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:
@@ -60,11 +59,3 @@ def request_record(line: Line, batch: Batch) -> dict[str, Any]:
         "revoked": None,
         "champion": champion.version if champion else None,
     }
-
-
-def _count_attempt(line: Line, request_id: str, journal: dict[str, Any]) -> None:
-    """A request that ends its process each time must not be followed up for ever."""
-    made = sum(step.startswith("attempt:") for step in journal)
-    if made >= MOST_ATTEMPTS:
-        raise ValueError(f"given up after {made} attempts, each of which died; see the log of the last")
-    line.ledger.record_step(line.name, request_id, f"attempt:{made + 1}", None)

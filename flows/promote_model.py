@@ -7,8 +7,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import Line, open_line
+from deployments.line import Line, open_ledger, open_line
 from deployments.outcomes import Batch, Passed
+from deployments.pipeline import PipelineConfig
 from deployments.requests import open_request
 from deployments.settings import Settings
 from monitoring.policies import Decision
@@ -45,11 +46,13 @@ def promote_model(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
+    said = {"version": version, "reason": reason, "approval": require_approval}
+    name = PipelineConfig.load(Path(pipeline)).name
+    batch, asked = open_request(open_ledger(settings), name, run_key or str(flow_run.id), said)
     with open_line(Path(pipeline), settings, []) as line:
-        batch = open_request(line, run_key or str(flow_run.id), "a request")
-        decision = note_decision(line, batch, Decision("update", reason))
-        passed = _judge(line, batch, version)
-    if passed is not None and require_approval and not ask_approval(line, batch, passed, approval_minutes).approve:
+        decision = note_decision(line, batch, Decision("update", asked["reason"]))
+        passed = _judge(line, batch, asked["version"])
+    if passed is not None and asked["approval"] and not ask_approval(line, batch, passed, approval_minutes).approve:
         passed = None
     with open_line(Path(pipeline), settings, []) as line:
         if passed is not None:

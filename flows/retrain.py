@@ -7,8 +7,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import Line, Overrides, open_line
+from deployments.line import Line, Overrides, open_ledger, open_line
 from deployments.outcomes import Batch, Passed
+from deployments.pipeline import PipelineConfig
 from deployments.requests import open_request
 from deployments.settings import Settings
 from learning.config import Strategy
@@ -50,13 +51,14 @@ def retrain(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
-    overrides = Overrides(epochs=epochs, strategy=strategy)
-    key = run_key or str(flow_run.id)
+    said = {"action": action, "reason": reason, "strategy": strategy, "epochs": epochs, "approval": require_approval}
+    name = PipelineConfig.load(Path(pipeline)).name
+    batch, asked = open_request(open_ledger(settings), name, run_key or str(flow_run.id), said)
+    overrides = Overrides(epochs=asked["epochs"], strategy=asked["strategy"])
     with open_line(Path(pipeline), settings, [], overrides) as line:
-        batch = open_request(line, key, "a request")
-        decision = decide_on_request(line, batch, Decision(action, reason))
+        decision = decide_on_request(line, batch, Decision(asked["action"], asked["reason"]))
         passed = climb(line, batch, decision.action)
-        if passed is None or not require_approval:
+        if passed is None or not asked["approval"]:
             return _close(line, batch, passed, decision)
     # A person may take hours: meanwhile the line is free for the loop, and the swap finds out whether it moved on.
     approved = ask_approval(line, batch, passed, approval_minutes)
