@@ -68,7 +68,8 @@ def definitions(pipelines: Sequence[Path]) -> list[Definition]:
     names = [config.name for _, config in configs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two pipeline files are named {', '.join(twice)}; a name stands for one pipeline")
-    return [_define(flow, path, config) for path, config in configs for flow in FLOWS]
+    found = [_define(flow, path, config) for path, config in configs for flow in FLOWS]
+    return [*found, _fleet(pipelines)]
 
 
 def render(found: Sequence[Definition]) -> str:
@@ -93,6 +94,16 @@ def _define(flow: str, path: Path, config: PipelineConfig) -> Definition:
         interval_seconds=60 * minutes if flow == "watch-drift" and minutes is not None else None,
         triggers=(_due_trigger(config.name),) if flow == "retrain" else (),
         tags=(TAG, *_recovered_by(flow), config.name),
+    )
+
+
+def _fleet(pipelines: Sequence[Path]) -> Definition:
+    return Definition(
+        flow="learn-fleet",
+        name="fleet",
+        description="Takes what waits in the inboxes of all pipelines through the loop; one that fails stops no other.",
+        parameters={"pipelines": [str(path) for path in pipelines]},
+        tags=(TAG, LINE_TAG),
     )
 
 

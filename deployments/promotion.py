@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import numpy as np
+
 from data.ledger import Ledger, Promotion
 from deployments.champions import version_of
 from deployments.ladder import Rung
@@ -38,6 +40,37 @@ def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged
         (batch.id, "promote", asdict(promoted)),
     )
     return promoted
+
+
+class SmokeTestError(ValueError):
+    """What the alias leads to does not predict as the version did when it was judged."""
+
+
+def smoke_test(line: Line, version: int) -> None:
+    """Predict one sample through the model that MLflow's alias leads to, as a server would.
+
+    Raises SmokeTestError where that fails, is not finite, or differs from the version's own file.
+    """
+    own = version_of(line, version)
+    sample = own.model.zeros(line.window_length)
+    try:
+        served = line.registry.load_champion().predict(sample)
+    except Exception as error:
+        raise SmokeTestError(f"version {version} does not load through the alias: {error}") from error
+    expected = own.model.predict(sample)
+    if not np.isfinite(served).all() or not np.allclose(served, expected, atol=line.config.gate.max_parity_error):
+        raise SmokeTestError(f"version {version} predicts {served.tolist()} through the alias, not {expected.tolist()}")
+
+
+def take_promotion_back(line: Line, promoted: Promoted, previous: int | None) -> None:
+    """Put what was in production before a promotion back, in the ledger and in MLflow.
+
+    A pipeline's first champion has nothing before it: it stays, and the error says so.
+    """
+    if previous is None:
+        return
+    line.ledger.promote(line.name, previous, promoted.version, None, "rolled back: its smoke prediction failed")
+    line.registry.project_champion(previous)
 
 
 def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to: int | None) -> Promotion:

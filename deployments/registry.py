@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from data.files import sync_folder
 from data.ledger import Ledger
+from deployments.scoring import OnnxModel
 
 ALIAS = "champion"
 VERSION_TAG = "lehr_version"
@@ -88,6 +89,15 @@ class Registry:
                 found = self._client.get_model_version(self.model_name, model.aliases[ALIAS])
                 return int(found.tags[VERSION_TAG])
         return None
+
+    def load_champion(self) -> OnnxModel:
+        """The model that the alias leads to, from where MLflow keeps it."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        uri = f"models:/{self.model_name}@{ALIAS}"
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+        return OnnxModel(folder / "model.onnx")
 
     def _run(self, name: str) -> Any:
         found = self._client.search_runs([self._experiment], f"attributes.run_name = '{name}'", max_results=1)

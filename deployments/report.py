@@ -41,7 +41,7 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "gate": judged and judged["verdict"],
         "rivalry": watched.get("rivalry"),
         "revoked": journal.get("revoke"),
-        "promoted": "promote" in journal,
+        "promoted": "promote" in journal and "conflict" not in journal,
         "champion": champion,
         "cost": _total([cost for _, cost in learned]),
     }

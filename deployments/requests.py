@@ -54,7 +54,7 @@ def request_record(line: Line, batch: Batch) -> dict[str, Any]:
         "decision": journal["decide"],
         "gate": judged[-1]["verdict"] if judged else None,
         "approved": journal.get("approve"),
-        "promoted": "promote" in journal,
+        "promoted": "promote" in journal and "conflict" not in journal,
         "conflict": journal.get("conflict"),
         "revoked": None,
         "champion": champion.version if champion else None,

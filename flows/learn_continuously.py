@@ -55,17 +55,27 @@ def learn_continuously(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
-    inbox = waiting(inbox_of(Path(pipeline), settings)) if sources is None else []
-    paths = [Path(source) for source in sources] if sources is not None else inbox
-    if not paths:
-        return {"pipeline": Path(pipeline).stem, "batches": []}
+    if sources is None:
+        return learn_from_inbox(Path(pipeline), settings, batch_rows, action)
+    paths = [Path(source) for source in sources]
     with open_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), Overrides(seed)) as line:
+        records = [learn_from_arrival(line, arrival, action, compare) for arrival in iter_arrivals(paths, batch_rows)]
+        return build_report(line.name, line.config.task, line.config.metric, records)
+
+
+def learn_from_inbox(
+    pipeline: Path, settings: Settings, batch_rows: int | None = None, action: LearningAction | None = None
+) -> dict[str, Any]:
+    """Take all that waits in the pipeline's inbox through the loop; a file that is done is moved away."""
+    files = waiting(inbox_of(pipeline, settings))
+    if not files:
+        return {"pipeline": pipeline.stem, "batches": []}
+    with open_line(pipeline, settings, iter_arrivals(files, batch_rows)) as line:
         records: list[dict[str, Any]] = []
-        for path in paths:
-            arrivals = iter_arrivals([path], batch_rows)
-            records += [learn_from_arrival(line, arrival, action, compare) for arrival in arrivals]
-            if path in inbox:
-                take(path)
+        for file in files:
+            arrivals = iter_arrivals([file], batch_rows)
+            records += [learn_from_arrival(line, arrival, action, compare=False) for arrival in arrivals]
+            take(file)
         return build_report(line.name, line.config.task, line.config.metric, records)
 
 

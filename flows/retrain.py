@@ -1,5 +1,6 @@
 """A retrain that was asked for: by a person from a form, or by an event of drift, dropped performance or rows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +63,7 @@ def retrain(
             return _close(line, batch, passed, decision)
     # A person may take hours: meanwhile the line is free for the loop, and the swap finds out whether it moved on.
     approved = ask_approval(line, batch, passed, approval_minutes)
+    decision = replace(decision, reason=f"{decision.reason}; approved: {approved.reason}")
     with open_line(Path(pipeline), settings, [], overrides) as line:
         return _close(line, batch, passed if approved.approve else None, decision)
 
