@@ -151,6 +151,12 @@ class Ledger:
         with Session(self._engine) as session:
             return session.scalar(query)
 
+    def parent_of(self, pipeline: str, version: int) -> int | None:
+        """The version that a version goes on from; None for one from nothing, and for one that is not registered."""
+        with Session(self._engine) as session:
+            row = session.get(VersionRow, (pipeline, version))
+        return None if row is None else row.parent
+
     def version_hash(self, pipeline: str, version: int) -> str:
         """The SHA-256 that a version was registered with; raises ValueError for one that was not."""
         with Session(self._engine) as session:

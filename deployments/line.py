@@ -118,7 +118,7 @@ def open_line(
     with _alone(folder / "lock", config.name, settings.wait_seconds):
         ledger = open_ledger(settings)
         schema = _declared_schema(config, ledger, arrivals)
-        registry = Registry(settings.tracking_uri, config.name)
+        registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
         registry.reconcile(ledger)
         suite = _suite_path(config, pipeline)
         yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)

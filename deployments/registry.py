@@ -24,6 +24,11 @@ class Registry:
 
     tracking_uri: str
     pipeline: str
+    pages: str | None = None
+
+    def run_address(self, run_id: str) -> str:
+        """Where a run is shown on MLflow's pages; there have to be some."""
+        return f"{self.pages}/#/experiments/{self._experiment}/runs/{run_id}"
 
     @property
     def model_name(self) -> str:

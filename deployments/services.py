@@ -62,6 +62,7 @@ def quiet_environment(settings: Settings) -> dict[str, str]:
     environment = {
         "LEHR_HOME": str(settings.home.resolve()),
         "LEHR_WAIT_SECONDS": str(settings.wait_seconds or WAIT_SECONDS),
+        "LEHR_MLFLOW_PAGES": f"http://{HOST}:{settings.mlflow_port}",
         "PREFECT_HOME": str((settings.home / "prefect").resolve()),
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_UI_API_URL": api,

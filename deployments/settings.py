@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".lehr"), description="the folder under which everything lives")
     database_url: str | None = Field(default=None, description="the ledger; default: SQLite under home")
     mlflow_uri: str | None = Field(default=None, description="MLflow's tracking store; default: SQLite under home")
+    mlflow_pages: str | None = Field(default=None, description="where MLflow's pages are served; lehr up sets it")
     prefect_database_url: str | None = Field(
         default=None, description="Prefect's database, such as postgresql+asyncpg://…; default: SQLite under home"
     )

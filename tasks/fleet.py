@@ -18,7 +18,7 @@ def fleet_runner(settings: Settings) -> TaskRunner[Any]:
             return ProcessPoolTaskRunner(max_workers=settings.fleet_workers)
         case "dask":
             try:
-                from prefect_dask import DaskTaskRunner
+                from prefect_dask import DaskTaskRunner  # pyright: ignore[reportMissingImports]
             except ImportError:
                 raise ValueError("LEHR_FLEET_RUNNER: dask needs its extra: pip install 'lehr[dask]'") from None
             return DaskTaskRunner(cluster_kwargs={"n_workers": settings.fleet_workers, "threads_per_worker": 1})

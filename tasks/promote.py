@@ -12,13 +12,14 @@ from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Promoted
 from deployments.promotion import SmokeTestError, log_version, promote_version, smoke_test, take_promotion_back
 from monitoring.policies import Decision
+from tasks.show import link_run
 from tasks.step import step
 
 
 @step("log", None)
 def log_refused(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> None:
     """Log a refused candidate in MLflow, with what it was refused for."""
-    log_version(line, batch, rung, exported, judged, register=False)
+    link_run(line, log_version(line, batch, rung, exported, judged, register=False), exported.version)
 
 
 @task(name="promote", task_run_name="promote {batch.name}", cache_policy=NO_CACHE)
@@ -36,7 +37,7 @@ def promote_candidate(
         return None
     if "promote" in journal:
         return Promoted(**journal["promote"])
-    log_version(line, batch, rung, exported, judged, register=True)
+    link_run(line, log_version(line, batch, rung, exported, judged, register=True), exported.version)
     reason = f"{rung} on {batch.name}: {decision.reason}"
     try:
         return _swap(line, batch, exported, judged, reason)

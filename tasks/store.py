@@ -6,6 +6,7 @@ from data.landing import staged
 from data.splits import split_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Stored
+from tasks.lineage import trace_batch
 from tasks.step import step
 
 
@@ -16,4 +17,6 @@ def store_batch(line: Line, batch: Batch) -> Stored:
     split = split_rows(frame.height, line.config.data, seed=batch.number)
     rows = frame.with_columns(pl.lit(batch.number, pl.Int32).alias("lehr_batch"), pl.Series("lehr_split", split))
     version = line.store.append(batch.id, rows)
-    return Stored(version, int((split == "train").sum()), int((split == "holdout").sum()))
+    stored = Stored(version, int((split == "train").sum()), int((split == "holdout").sum()))
+    trace_batch(line, batch, stored)
+    return stored
