@@ -8,15 +8,8 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, literal_column, select, table
 
 from data.chain import FIRST, hash_link, hash_row, key_of, parsed
+from data.changes import Change
 from data.tables import Chained, ChainRow
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something that is not as it was recorded: where, and what happened to it."""
-
-    where: str
-    what: str
 
 
 @dataclass(frozen=True)

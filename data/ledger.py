@@ -137,6 +137,12 @@ class Ledger:
             rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
             return {row[0]: row[1] for row in rows}
 
+    def results(self, pipeline: str, step: str) -> dict[str, Any]:
+        """What one step said it did, by the batch's id; that of an adopted model is its hash."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, step=step).order_by(StepRow.at))
+            return {row.batch_id: row.result for row in rows}
+
     def latest_outcome(self, pipeline: str, step: str, before: int) -> Any:
         """What a step said of the latest batch before this number that it did anything with; None before any."""
         same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
