@@ -9,6 +9,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from filelock import FileLock
 
+from data.checkpoints import checkpoint
 from data.files import sync_file, sync_folder
 from data.kept_batches import kept_batches
 
@@ -44,6 +45,7 @@ class FeatureStore:
                 self._fits(table, batch_id, rows)
             version = 0 if table is None else table.version() + 1
             self._commit(batch_id, version, rows)
+            checkpoint(self.folder, version)
             return version
 
     def read(
