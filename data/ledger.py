@@ -129,12 +129,13 @@ class Ledger:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
             return {row.step: row.at for row in rows}
 
-    def outcomes(self, pipeline: str, step: str) -> dict[int, Any]:
-        """What one step said it did with each batch, by the batch's number."""
+    def outcomes(self, pipeline: str, step: str, since: int = 1) -> dict[int, Any]:
+        """What one step said it did with each batch from a number on, by the batch's number."""
         same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
         query = select(BatchRow.number, StepRow.result).join(StepRow, same).where(BatchRow.pipeline == pipeline)
+        chosen = query.where(StepRow.step == step, BatchRow.number >= since)
         with Session(self._engine) as session:
-            rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
+            rows = session.execute(chosen.order_by(BatchRow.number))
             return {row[0]: row[1] for row in rows}
 
     def results(self, pipeline: str, step: str) -> dict[str, Any]:
