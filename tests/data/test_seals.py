@@ -96,3 +96,14 @@ def test_columns_of_all_types_come_back_from_delta_with_the_same_hash(tmp_path: 
     )
     seal = seal_batch(tmp_path / "store", FeatureStore(tmp_path / "store").append("id1", rows), rows)
     assert said(tmp_path / "store", {1: seal}) == []
+
+
+def test_the_rows_of_an_adopted_model_are_sealed_under_zero(tmp_path: Path) -> None:
+    """They have batch numbers up to 0, which may repeat a row's number."""
+    folder = tmp_path / "store"
+    adopted = pl.concat([batch(0), batch(-1), batch(0).with_columns(s1=pl.lit(5.0, pl.Float32))])
+    seals = {0: seal_batch(folder, FeatureStore(folder).append("adopted", adopted), adopted)}
+    seals[1] = seal_batch(folder, FeatureStore(folder).append("id1", batch(1)), batch(1))
+    assert said(folder, seals) == []
+    DeltaTable(str(folder)).update(updates={"s1": "7.0"}, predicate="lehr_batch = -1 and lehr_row = 3")
+    assert ", batch 0 was changed in s1" in said(folder, seals)
