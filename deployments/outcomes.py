@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from data.seals import Seal
 from deployments.gate import Verdict
 from monitoring.drift import DriftReport
 from monitoring.wager import ENOUGH, Wager
@@ -29,11 +30,15 @@ class Validated:
 
 @dataclass(frozen=True)
 class Stored:
-    """The Delta version that holds the batch, and how many of its rows are learned from and held out."""
+    """The Delta version that holds the batch, how many of its rows are learned from and held out, and their hashes.
+
+    seal: None where the batch was stored before there were seals.
+    """
 
     delta_version: int
     rows_train: int
     rows_holdout: int
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Promoted:
-    """A version that went into production, and as which promotion of its pipeline."""
+    """A version that went into production, as which promotion of its pipeline, and the MLflow run that logged it."""
 
     version: int
     sequence: int
+    run: str | None = None
 
 
 @dataclass(frozen=True)

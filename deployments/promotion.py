@@ -10,8 +10,11 @@ from deployments.outcomes import Batch, Exported, Judged, Promoted
 from deployments.registry import Registry
 
 
-def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> None:
-    """Log a candidate as an MLflow run with its verdict; register it as a model version where it is to go live."""
+def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> str:
+    """Log a candidate as an MLflow run with its verdict; register it as a model version where it is to go live.
+
+    Returns the run's id.
+    """
     version = version_of(line, exported.version)
     checks = {f"gate.{c.name}": c.value for c in judged.verdict.checks if c.value is not None}
     metrics = {**checks, "cost.samples": float(version.card["cost"]["samples"])}
@@ -20,15 +23,18 @@ def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged
     run = line.registry.log_candidate(f"{batch.number}-{rung}", params, metrics, tags)
     if register:
         line.registry.register(exported.version, version.onnx, run)
+    return run
 
 
-def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str) -> Promoted:
-    """Swap the champion for this version in the ledger.
+def promote_version(
+    line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str | None = None
+) -> Promoted:
+    """Swap the champion for this version in the ledger; run: the MLflow run that logged it.
 
     Raises PromotionConflictError where another version went live since this one was judged.
     """
     champion = line.ledger.champion(line.name)
-    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1)
+    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1, run)
     line.ledger.promote(
         line.name,
         exported.version,

@@ -32,9 +32,9 @@ def promote_candidate(
         return Promoted(**journal["promote"])
     if "conflict" in journal:
         return None
-    log_version(line, batch, rung, exported, judged, register=True)
+    run = log_version(line, batch, rung, exported, judged, register=True)
     try:
-        promoted = promote_version(line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}")
+        promoted = promote_version(line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}", run)
     except PromotionConflictError as conflict:
         line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {conflict}")
         return None
