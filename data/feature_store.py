@@ -9,7 +9,9 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from filelock import FileLock
 
+from data.checkpoints import checkpoint
 from data.files import sync_file, sync_folder
+from data.kept_batches import kept_batches
 
 ORDER = ("lehr_batch", "lehr_row")
 BEFORE_ALL = -(2**31)
@@ -43,12 +45,20 @@ class FeatureStore:
                 self._fits(table, batch_id, rows)
             version = 0 if table is None else table.version() + 1
             self._commit(batch_id, version, rows)
+            checkpoint(self.folder, version)
             return version
 
     def read(
-        self, batches: range | None = None, split: str | None = None, columns: Sequence[str] | None = None
+        self,
+        batches: range | None = None,
+        split: str | None = None,
+        columns: Sequence[str] | None = None,
+        among: Sequence[int] | None = None,
     ) -> pl.DataFrame:
-        """Rows in order of batch and row; raises ValueError while nothing was stored."""
+        """Rows in order of batch and row; raises ValueError while nothing was stored.
+
+        among: of batches after the first only these.
+        """
         table = self._table()
         if table is None:
             raise ValueError(f"the feature store {self.folder} is empty")
@@ -57,13 +67,18 @@ class FeatureStore:
             rows = rows.filter(pl.col("lehr_split") == split)
         if batches is not None:
             rows = rows.filter(pl.col("lehr_batch").is_between(batches.start, batches.stop - 1))
+        if among is not None:
+            rows = rows.filter((pl.col("lehr_batch") < 1) | pl.col("lehr_batch").is_in(among))
         if columns is not None:
             rows = rows.select([*dict.fromkeys([*columns, *ORDER, "lehr_split"])])
         return rows.sort(ORDER).collect()
 
     def read_holdout(self, through: int) -> pl.DataFrame:
-        """The held-out rows of all batches up to this number, those before the first (an adopted model's) included."""
-        return self.read(batches=range(BEFORE_ALL, through + 1), split="holdout")
+        """The held-out rows that judge after a batch: of a long history those of `kept_batches`.
+
+        Those before the first batch (an adopted model's) are always among them.
+        """
+        return self.read(batches=range(BEFORE_ALL, through + 1), split="holdout", among=kept_batches(through))
 
     def _fits(self, table: DeltaTable, batch_id: str, rows: pl.DataFrame) -> None:
         held = [field.name for field in table.schema().fields]

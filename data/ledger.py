@@ -1,7 +1,7 @@
 """The ledger: the truth about batches, what was done with them, versions and promotions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from data.chain import ChainedSession
+from data.chain_check import ChainCheck, check_chain
 from data.database import open_database, writer
-from data.tables import BatchRow, PipelineRow, PromotionRow, StepRow, VersionRow
+from data.tables import BatchRow, PipelineRow, PredictionRow, PromotionRow, StepRow, VersionRow
 
 NUMBERING_ATTEMPTS = 100
 
@@ -41,6 +43,33 @@ class Promotion:
     at: datetime
 
 
+@dataclass(frozen=True)
+class VersionEntry:
+    """A model version: the SHA-256 of its card, the version and the batch it was made from, and by which rung."""
+
+    version: int
+    sha256: str
+    parent: int | None
+    batch: int
+    made_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answered request: by which version, and the SHA-256 of what came in and of the record of what went out."""
+
+    request: str
+    pipeline: str
+    at: datetime
+    version: int
+    version_sha256: str
+    input_name: str
+    input_sha256: str
+    rows: int
+    record_sha256: str
+
+
 class Ledger:
     """The ledger at a database URL; its tables are made or brought up to date when it is opened.
 
@@ -69,14 +98,14 @@ class Ledger:
 
     def declare_schema(self, pipeline: str, schema: dict[str, Any]) -> None:
         """Keep the pipeline's columns in place of those declared before."""
-        with Session(self._writer) as session, session.begin():
+        with ChainedSession(self._writer) as session, session.begin():
             session.merge(PipelineRow(name=pipeline, schema=schema))
 
     def open_batch(self, pipeline: str, batch_id: str, name: str) -> BatchEntry:
         """The batch's entry: a new one with the next number, or the one it got when it came first."""
         for _ in range(NUMBERING_ATTEMPTS):
             try:
-                with Session(self._writer) as session, session.begin():
+                with ChainedSession(self._writer) as session, session.begin():
                     return _batch(self._numbered(session, pipeline, batch_id, name))
             except IntegrityError:  # another process took the number, or opened this batch, in between
                 continue
@@ -100,13 +129,20 @@ class Ledger:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
             return {row.step: row.at for row in rows}
 
-    def outcomes(self, pipeline: str, step: str) -> dict[int, Any]:
-        """What one step said it did with each batch, by the batch's number."""
+    def outcomes(self, pipeline: str, step: str, since: int = 1) -> dict[int, Any]:
+        """What one step said it did with each batch from a number on, by the batch's number."""
         same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
         query = select(BatchRow.number, StepRow.result).join(StepRow, same).where(BatchRow.pipeline == pipeline)
+        chosen = query.where(StepRow.step == step, BatchRow.number >= since)
         with Session(self._engine) as session:
-            rows = session.execute(query.where(StepRow.step == step).order_by(BatchRow.number))
+            rows = session.execute(chosen.order_by(BatchRow.number))
             return {row[0]: row[1] for row in rows}
+
+    def results(self, pipeline: str, step: str) -> dict[str, Any]:
+        """What one step said it did, by the batch's id; that of an adopted model is its hash."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, step=step).order_by(StepRow.at))
+            return {row.batch_id: row.result for row in rows}
 
     def latest_outcome(self, pipeline: str, step: str, before: int) -> Any:
         """What a step said of the latest batch before this number that it did anything with; None before any."""
@@ -119,7 +155,7 @@ class Ledger:
     def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
         """Write a step's result once; raises ValueError where it was written before."""
         try:
-            with Session(self._writer) as session, session.begin():
+            with ChainedSession(self._writer) as session, session.begin():
                 session.add(self._step(pipeline, batch_id, step, result))
         except IntegrityError:
             raise ValueError(f"the step {step} of batch {batch_id[:12]} was written before") from None
@@ -137,7 +173,7 @@ class Ledger:
             made_by=made_by,
             created_at=self._now(),
         )
-        with Session(self._writer) as session, session.begin():
+        with ChainedSession(self._writer) as session, session.begin():
             session.merge(row)
 
     def next_version(self, pipeline: str) -> int:
@@ -151,19 +187,9 @@ class Ledger:
         with Session(self._engine) as session:
             return session.scalar(query)
 
-    def parent_of(self, pipeline: str, version: int) -> int | None:
-        """The version that a version goes on from; None for one from nothing, and for one that is not registered."""
-        with Session(self._engine) as session:
-            row = session.get(VersionRow, (pipeline, version))
-        return None if row is None else row.parent
-
     def version_hash(self, pipeline: str, version: int) -> str:
         """The SHA-256 that a version was registered with; raises ValueError for one that was not."""
-        with Session(self._engine) as session:
-            row = session.get(VersionRow, (pipeline, version))
-        if row is None:
-            raise ValueError(f"{pipeline} has no version {version}")
-        return row.sha256
+        return self.version(pipeline, version).sha256
 
     def promote(
         self,
@@ -182,7 +208,7 @@ class Ledger:
         """
         row = PromotionRow(pipeline=pipeline, version=version, previous=previous, verdict=verdict, reason=reason)
         try:
-            with Session(self._writer) as session, session.begin():
+            with ChainedSession(self._writer) as session, session.begin():
                 champion = session.scalar(_latest_promotion(pipeline))
                 if (champion.version if champion else None) != previous:
                     raise PromotionConflictError(_conflict(version, previous, champion))
@@ -209,6 +235,45 @@ class Ledger:
             rows = session.scalars(select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence))
             return [_promotion(row) for row in rows]
 
+    def record_prediction(self, prediction: Prediction) -> None:
+        """Note an answered request; the very same one again changes nothing."""
+        try:
+            with ChainedSession(self._writer) as session, session.begin():
+                session.add(PredictionRow(**asdict(prediction)))
+        except IntegrityError:
+            if self.prediction(prediction.request) != prediction:
+                raise ValueError(f"another request has the id {prediction.request}") from None
+
+    def prediction(self, request: str) -> Prediction | None:
+        """The request of this id; None where there is none."""
+        with Session(self._engine) as session:
+            row = session.get(PredictionRow, request)
+            return None if row is None else _prediction(row)
+
+    def predictions(self, pipeline: str) -> list[Prediction]:
+        """All requests that the pipeline answered, in order of time."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(PredictionRow).filter_by(pipeline=pipeline).order_by(PredictionRow.at))
+            return [_prediction(row) for row in rows]
+
+    def version(self, pipeline: str, version: int) -> VersionEntry:
+        """What was noted of a version; raises ValueError for one that was not registered."""
+        with Session(self._engine) as session:
+            row = session.get(VersionRow, (pipeline, version))
+        if row is None:
+            raise ValueError(f"{pipeline} has no version {version}")
+        return _version(row)
+
+    def versions(self, pipeline: str) -> list[VersionEntry]:
+        """All registered versions in order."""
+        with Session(self._engine) as session:
+            rows = session.scalars(select(VersionRow).filter_by(pipeline=pipeline).order_by(VersionRow.version))
+            return [_version(row) for row in rows]
+
+    def check(self, expected: str | None = None) -> ChainCheck:
+        """What was changed in the ledger by other means than these methods; expected: a head that was kept."""
+        return check_chain(self._engine, expected)
+
     def _numbered(self, session: Session, pipeline: str, batch_id: str, name: str) -> BatchRow:
         row = session.scalar(select(BatchRow).filter_by(pipeline=pipeline, batch_id=batch_id))
         if row is None:
@@ -232,6 +297,14 @@ def _batch(row: BatchRow) -> BatchEntry:
 
 def _promotion(row: PromotionRow) -> Promotion:
     return Promotion(row.sequence, row.version, row.previous, row.verdict, row.reason, row.at)
+
+
+def _version(row: VersionRow) -> VersionEntry:
+    return VersionEntry(row.version, row.sha256, row.parent, row.batch, row.made_by, row.created_at)
+
+
+def _prediction(row: PredictionRow) -> Prediction:
+    return Prediction(**{field.name: getattr(row, field.name) for field in fields(Prediction)})
 
 
 def _conflict(version: int, previous: int | None, champion: Promotion | PromotionRow | None) -> str:

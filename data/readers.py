@@ -12,7 +12,7 @@ from data.schema import Schema
 from data.sources import Arrival
 from data.timestamps import parse_timestamps
 
-__all__ = ["BadBatch", "read_batch", "read_columns"]
+__all__ = ["BadBatch", "read_batch", "read_columns", "without_missing"]
 
 
 def read_columns(arrival: Arrival) -> list[str]:
@@ -59,7 +59,7 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
 
 def _canonical(read: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     numbers = [*schema.features, *([schema.target] if schema.task == "regression" else [])]
-    frame = read.with_columns(_without_missing(pl.col(numbers), schema))
+    frame = read.with_columns(without_missing(pl.col(numbers), schema))
     if schema.task == "classification":
         label = pl.col(schema.target).str.replace(r"^(-?\d+)\.0+$", "$1")  # 1.0 beside an empty value is the class 1
         frame = frame.with_columns(
@@ -70,7 +70,8 @@ def _canonical(read: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     return frame.select(schema.columns)
 
 
-def _without_missing(numbers: pl.Expr, schema: Schema) -> pl.Expr:
+def without_missing(numbers: pl.Expr, schema: Schema) -> pl.Expr:
+    """Columns of numbers with null for NaN and for the schema's `missing` values."""
     sentinels = [float(m) for m in schema.missing if not isinstance(m, str)]
     filled = numbers.fill_nan(None)
     if not sentinels:

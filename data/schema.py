@@ -1,7 +1,7 @@
 """The declared columns of a pipeline: what every batch must bring."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from data.config import DataConfig, Task
@@ -25,7 +25,16 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns a batch must have, features first."""
-        return (*self.features, *(c for c in (self.target, self.timestamp, self.group) if c is not None))
+        roles = (self.target, self.timestamp, self.group)
+        return tuple(dict.fromkeys([*self.features, *(c for c in roles if c is not None)]))
+
+    def of_inputs(self, given: Sequence[str]) -> "Schema":
+        """What a prediction reads of a file with these columns: the features, and time and group where they are given.
+
+        There is no target to read, so a feature stands in its place.
+        """
+        timestamp, group = (c if c in given else None for c in (self.timestamp, self.group))
+        return replace(self, task="regression", target=self.features[0], timestamp=timestamp, group=group)
 
 
 def resolve_schema(config: DataConfig, task: Task, columns: Sequence[str]) -> Schema:

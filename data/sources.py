@@ -40,7 +40,7 @@ def iter_arrivals(sources: Sequence[Path], batch_rows: int | None = None) -> Ite
     if batch_rows is not None and batch_rows < 1:
         raise ValueError(f"batch_rows must be at least 1, got {batch_rows}")
     files = [file for source in sources for file in _files(source)]
-    return (arrival for file in files for arrival in _cut(_read(file), batch_rows))
+    return (arrival for file in files for arrival in _cut(read_arrival(file), batch_rows))
 
 
 def drop_into(inbox: Path, name: str, content: bytes) -> Path:
@@ -77,13 +77,15 @@ def _known() -> str:
     return ", ".join(SUFFIXES)
 
 
-def _read(file: Path) -> Arrival:
+def read_arrival(file: Path) -> Arrival:
+    """One file as it lies there; raises ValueError where it is none, or no CSV or Parquet file."""
     form = _format(file.name)
-    assert form is not None, file
+    if form is None:
+        raise ValueError(f"cannot read {file}: its name must end in {_known()}")
     try:
         return Arrival(file.name, file.read_bytes(), form)
     except OSError as error:
-        raise ValueError(f"cannot read the source {file}: {error.strerror}") from None
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
 
 
 def _cut(arrival: Arrival, batch_rows: int | None) -> Iterator[Arrival]:

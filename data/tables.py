@@ -38,7 +38,26 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime(), dict[str, Any]: JSON, Any: JSON}
 
 
-class PipelineRow(Table):
+class Chained(Table):
+    """What the tables share whose rows are linked into the ledger's chain (`data.chain`)."""
+
+    __abstract__ = True
+
+
+class ChainRow(Table):
+    """A link of the chain: a row that was written, and the hashes of its values and of all links before."""
+
+    __tablename__ = "chain"
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    table: Mapped[str] = mapped_column(String(50))
+    key: Mapped[str]
+    row_sha256: Mapped[str] = mapped_column(String(64))
+    fields: Mapped[dict[str, Any]]
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
+class PipelineRow(Chained):
     """A pipeline and the columns that its data were declared to have."""
 
     __tablename__ = "pipelines"
@@ -47,7 +66,7 @@ class PipelineRow(Table):
     schema: Mapped[dict[str, Any]]
 
 
-class BatchRow(Table):
+class BatchRow(Chained):
     """A batch that came, by its number in order of arrival."""
 
     __tablename__ = "batches"
@@ -60,7 +79,7 @@ class BatchRow(Table):
     arrived_at: Mapped[datetime]
 
 
-class StepRow(Table):
+class StepRow(Chained):
     """What one step of the loop said it did with a batch: written once."""
 
     __tablename__ = "steps"
@@ -72,7 +91,7 @@ class StepRow(Table):
     at: Mapped[datetime]
 
 
-class VersionRow(Table):
+class VersionRow(Chained):
     """A model version that was exported whole."""
 
     __tablename__ = "versions"
@@ -86,7 +105,7 @@ class VersionRow(Table):
     created_at: Mapped[datetime]
 
 
-class PromotionRow(Table):
+class PromotionRow(Chained):
     """One version put into production; `(pipeline, sequence)` being unique is the compare-and-swap."""
 
     __tablename__ = "promotions"
@@ -98,6 +117,22 @@ class PromotionRow(Table):
     verdict: Mapped[Any]
     reason: Mapped[str]
     at: Mapped[datetime]
+
+
+class PredictionRow(Chained):
+    """A request for predictions that was answered, by whom, and the hashes of what came in and what went out."""
+
+    __tablename__ = "predictions"
+
+    request: Mapped[str] = mapped_column(String(20), primary_key=True)
+    pipeline: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    version: Mapped[int]
+    version_sha256: Mapped[str] = mapped_column(String(64))
+    input_name: Mapped[str]
+    input_sha256: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[int]
+    record_sha256: Mapped[str] = mapped_column(String(64))
 
 
 class TrainingRunRow(Table):

@@ -5,14 +5,16 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
 from data.schema import Schema
+from data.seals import seal_batch
 from data.sources import Arrival
 from deployments.export import export, load_state
 from deployments.line import Line
+from deployments.outcomes import Stored
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack, unpack
 from deployments.versions import save_version
@@ -53,7 +55,7 @@ def adopt(line: Line, model: PackedModel, origin: str) -> int:
         raise ValueError(f"the model reads {', '.join(model.schema.features)}; the pipeline {line.name} does not")
     digest, number = hashlib.sha256(model.onnx).hexdigest(), line.ledger.next_version(line.name)
     candidate, contents = _before_the_first_batch(model, {"from": origin, "sha256": digest})
-    line.store.append(digest, contents.holdout)
+    _store(line, digest, contents.holdout)
     state = candidate.state_tensors(), candidate.state_config()
     exported = export(candidate.served(), len(line.schema.features), line.window_length, *state)
     packed = pack(exported, contents)
@@ -72,6 +74,14 @@ def header_of(model: PackedModel) -> Arrival:
     row = io.StringIO()
     csv.writer(row).writerow(model.schema.columns)
     return Arrival("the model's card", row.getvalue().encode(), "csv")
+
+
+def _store(line: Line, digest: str, holdout: pl.DataFrame) -> None:
+    """Put the model's held-out rows into the store, and their seal into the journal under the model's hash."""
+    version = line.store.append(digest, holdout)
+    if "store" not in line.ledger.journal(line.name, digest):
+        stored = Stored(version, 0, holdout.height, seal_batch(line.store.folder, version, holdout))
+        line.ledger.record_step(line.name, digest, "store", asdict(stored))
 
 
 def _before_the_first_batch(model: PackedModel, adopted: Mapping[str, str]) -> tuple[Candidate, Packed]:

@@ -1,7 +1,12 @@
 """One rung of the ladder: from the champion and the stored rows to a candidate."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import polars as pl
+from numpy.typing import NDArray
+
+from data.kept_batches import kept_batches
 from data.samples import Samples
 from data.windows import classes_of, make_samples
 from deployments.champions import Version, lineage_of
@@ -62,3 +67,13 @@ def training_samples(line: Line, batches: range, classes: Classes) -> Samples:
     """Labelled training samples of some batches."""
     frame = line.store.read(batches=batches, split="train")
     return make_samples(frame, line.schema, line.window_length, classes)
+
+
+def trained_targets(line: Line, through: int, classes: Classes) -> NDArray[Any]:
+    """Labelled training targets after a batch, for a trivial predictor: of a long history those of `kept_batches`."""
+    target = line.schema.target
+    labels = line.store.read(range(1, through + 1), "train", [target], kept_batches(through))[target].drop_nulls()
+    if classes is None:
+        return labels.to_numpy()
+    numbers = {label: number for number, label in enumerate(classes)}
+    return labels.replace_strict(numbers, default=None, return_dtype=pl.Int64).drop_nulls().to_numpy()

@@ -12,11 +12,11 @@ from monitoring.policies import Situation
 def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Situation:
     """The situation after the batch was watched."""
     lineage = lineage_of(line)
-    stored = line.ledger.outcomes(line.name, "validate")
-    decisions = line.ledger.outcomes(line.name, "decide")
+    through = lineage.candidate.trained_through if lineage else 0
+    stored = line.ledger.outcomes(line.name, "validate", since=through + 1)
+    decisions = line.ledger.outcomes(line.name, "decide", since=through)  # the last it learned from, and all after it
     learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
-    through = lineage.candidate.trained_through if lineage else 0
     metric = line.config.metric
     return Situation(
         champion=watched.champion,
@@ -24,7 +24,7 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
         metric=metric,
         score_then=_score_when_promoted(line, watched.champion),
         score_now=watched.score_before[metric] if watched.score_before else None,
-        rows_since=sum(outcome["rows"] for number, outcome in stored.items() if number > through),
+        rows_since=sum(outcome["rows"] for outcome in stored.values()),
         batches_since=batch.number - max(learned) if learned else None,
         now=datetime.now(UTC),
         learned_at=arrivals[max(learned)] if learned else None,

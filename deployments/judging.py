@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from data.samples import Samples
 from data.windows import make_samples
 from deployments import gate
-from deployments.candidates import training_samples
+from deployments.candidates import trained_targets
 from deployments.champions import Version, champion_of, version_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged
@@ -35,7 +35,6 @@ def _evidence(
     line: Line, batch: Batch, samples: Samples, candidate: Version, champion: Version | None, parity_error: float
 ) -> gate.Judged:
     batches_B = samples.batches_B.numpy()
-    trained = training_samples(line, range(1, batch.number + 1), candidate.classes)
     return gate.Judged(
         targets_B=samples.targets_B.numpy(),
         batches_B=batches_B,
@@ -43,7 +42,7 @@ def _evidence(
         candidate=_predict(candidate, samples),
         champion=None if champion is None else _in_classes_of(candidate, champion, _predict(champion, samples)),
         champion_through=None if champion is None else champion.candidate.trained_through,
-        trained_T=trained.targets_B.numpy(),
+        trained_T=trained_targets(line, batch.number, candidate.classes),
         latency_ms=candidate.model.latency_ms(line.window_length),
         parity_error=parity_error,
         seed=line.config.training.seed,

@@ -124,6 +124,20 @@ def open_line(
         yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
 
 
+def read_line(pipeline: Path, settings: Settings) -> Line:
+    """A pipeline as it lies there, to predict with or to look at while another process may be at work on it.
+
+    Raises ValueError for a mistake in the file, and where nothing of the pipeline is there yet.
+    """
+    config, ledger = PipelineConfig.load(pipeline), open_ledger(settings)
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is None:
+        raise ValueError(f"nothing is known of the pipeline {config.name} under {settings.home}: lehr run it first")
+    folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
+    registry = Registry(settings.tracking_uri, config.name)
+    return Line(config, schema, folder, _suite_path(config, pipeline), ledger, FeatureStore(folder / "store"), registry)
+
+
 @contextmanager
 def _alone(path: Path, name: str, wait_seconds: float) -> Generator[None]:
     try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from data.seals import Seal
 from deployments.gate import Verdict
 from deployments.ladder import Rung
 from monitoring.drift import DriftReport
@@ -30,11 +31,15 @@ class Validated:
 
 @dataclass(frozen=True)
 class Stored:
-    """The Delta version that holds the batch, and how many of its rows are learned from and held out."""
+    """The Delta version that holds the batch, how many of its rows are learned from and held out, and their hashes.
+
+    seal: None where the batch was stored before there were seals.
+    """
 
     delta_version: int
     rows_train: int
     rows_holdout: int
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +138,11 @@ class Approved:
 
 @dataclass(frozen=True)
 class Promoted:
-    """A version that went into production, and as which promotion of its pipeline."""
+    """A version that went into production, as which promotion of its pipeline, and the MLflow run that logged it."""
 
     version: int
     sequence: int
+    run: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,15 @@ def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged
     return run
 
 
-def promote_version(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str) -> Promoted:
-    """Swap the champion for this version in the ledger.
+def promote_version(
+    line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str | None = None
+) -> Promoted:
+    """Swap the champion for this version in the ledger; run: the MLflow run that logged it.
 
     Raises PromotionConflictError where another version went live since this one was judged.
     """
     champion = line.ledger.champion(line.name)
-    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1)
+    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1, run)
     line.ledger.promote(
         line.name,
         exported.version,

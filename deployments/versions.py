@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from data.changes import Change, sha256_of
 from data.files import sync_folder, write_whole
 
 FILES = ("model.onnx", "reference.npz", "memory.parquet", "card.json")
@@ -52,13 +53,33 @@ def save_version(folder: Path, onnx: bytes, card: Mapping[str, Any], reference: 
 
 def load_version(folder: Path, sha256: str) -> VersionFiles:
     """Read a version's folder; raises ValueError, naming the file, where one is missing or was changed."""
-    contents = {name: _read(folder / name) for name in FILES}
-    _expect(folder / "card.json", contents["card.json"], sha256)
-    card: dict[str, Any] = json.loads(contents["card.json"])
+    card, contents = load_card(folder, sha256), {name: _read(folder / name) for name in FILES}
     for name, digest in card["sha256"].items():
         _expect(folder / name, contents[name], digest)
     memory = pl.read_parquet(BytesIO(contents["memory.parquet"]))
     return VersionFiles(contents["model.onnx"], card, contents["reference.npz"], memory)
+
+
+def load_card(folder: Path, sha256: str) -> dict[str, Any]:
+    """Read a version's card; raises ValueError where it is missing or was changed."""
+    content = _read(folder / "card.json")
+    _expect(folder / "card.json", content, sha256)
+    return json.loads(content)
+
+
+def check_version(folder: Path, sha256: str) -> list[Change]:
+    """What of a version's folder is not as it was registered: files that were changed, are missing, or were put in."""
+    card, found = folder / "card.json", {path.name for path in folder.glob("*")}
+    known = {"card.json": sha256}
+    if card.is_file() and sha256_of(card) == sha256:  # a changed card says nothing about the other files
+        known |= json.loads(card.read_bytes())["sha256"]
+    changes = [Change(str(folder / name), "was put in beside the version") for name in sorted(found - {*FILES})]
+    for name in FILES:
+        if name not in found:
+            changes.append(Change(str(folder / name), "is missing"))
+        elif name in known and known[name] != sha256_of(folder / name):
+            changes.append(Change(str(folder / name), "was changed since its version was registered"))
+    return changes
 
 
 def _read(path: Path) -> bytes:

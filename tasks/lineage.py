@@ -18,7 +18,7 @@ def trace_batch(line: Line, batch: Batch, stored: Stored) -> None:
 
 def trace_version(line: Line, batch: Batch, exported: Exported) -> None:
     """A version, after the version that it goes on from and the batches that it learned from since."""
-    version, parent = version_of(line, exported.version), line.ledger.parent_of(line.name, exported.version)
+    version, parent = version_of(line, exported.version), line.ledger.version(line.name, exported.version).parent
     since = 0 if parent is None else version_of(line, parent).candidate.trained_through
     learned = range(max(0, since) + 1, version.candidate.trained_through + 1)
     before = [] if parent is None else [_version_key(line, parent)]

@@ -37,19 +37,20 @@ def promote_candidate(
         return None
     if "promote" in journal:
         return Promoted(**journal["promote"])
-    link_run(line, log_version(line, batch, rung, exported, judged, register=True), exported.version)
+    run = log_version(line, batch, rung, exported, judged, register=True)
+    link_run(line, run, exported.version)
     reason = f"{rung} on {batch.name}: {decision.reason}"
     try:
-        return _swap(line, batch, exported, judged, reason)
+        return _swap(line, batch, exported, judged, reason, run)
     except (PromotionConflictError, SmokeTestError) as error:
         line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {error}")
         return None
 
 
-def _swap(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str) -> Promoted:
+def _swap(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str) -> Promoted:
     """The swap, the alias and a prediction through it: all of them, or the ledger and the alias go back together."""
     with transaction() as swap:
-        promoted = promote_version(line, batch, exported, judged, reason)
+        promoted = promote_version(line, batch, exported, judged, reason, run)
         undo = partial(_take_back, line, promoted, judged.champion)
         swap.stage(promoted, on_rollback_hooks=[undo])
         line.registry.project_champion(promoted.version)

@@ -3,6 +3,7 @@
 import polars as pl
 
 from data.landing import staged
+from data.seals import seal_batch
 from data.splits import split_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Stored
@@ -17,6 +18,7 @@ def store_batch(line: Line, batch: Batch) -> Stored:
     split = split_rows(frame.height, line.config.data, seed=batch.number)
     rows = frame.with_columns(pl.lit(batch.number, pl.Int32).alias("lehr_batch"), pl.Series("lehr_split", split))
     version = line.store.append(batch.id, rows)
-    stored = Stored(version, int((split == "train").sum()), int((split == "holdout").sum()))
+    seal = seal_batch(line.store.folder, version, rows)
+    stored = Stored(version, int((split == "train").sum()), int((split == "holdout").sum()), seal)
     trace_batch(line, batch, stored)
     return stored

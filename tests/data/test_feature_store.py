@@ -73,6 +73,17 @@ def test_a_batch_is_known_after_the_log_was_checkpointed(tmp_path: Path) -> None
     assert [store.append(f"id{number}", batch(number)) for number in (1, 2, 3)] == [0, 1, 2]
 
 
+def test_every_tenth_commit_is_checkpointed_and_nothing_is_lost(tmp_path: Path) -> None:
+    """An append then reads at most ten commits, however many there are."""
+    store = FeatureStore(tmp_path / "store")
+    for number in range(1, 26):
+        store.append(f"id{number}", batch(number))
+    found = sorted(path.name[:20] for path in (store.folder / "_delta_log").glob("*.checkpoint.parquet"))
+    assert [int(name) for name in found] == [9, 19]
+    assert [store.append(f"id{number}", batch(number)) for number in (1, 10, 20, 25)] == [0, 9, 19, 24]
+    assert store.read().height == 25 * 50
+
+
 def test_rows_of_other_columns_are_refused_whole(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "store")
     store.append("id1", batch(1))

@@ -48,6 +48,13 @@ def test_a_step_is_written_once(ledger: Ledger) -> None:
     assert ledger.outcomes("line", "validate") == {1: {"rows": 3}}
 
 
+def test_outcomes_from_a_batch_on(ledger: Ledger) -> None:
+    for number in range(1, 5):
+        ledger.open_batch("line", str(number), "f")
+        ledger.record_step("line", str(number), "decide", number)
+    assert ledger.outcomes("line", "decide", since=3) == {3: 3, 4: 4}
+
+
 def test_promotion_is_a_compare_and_swap(ledger: Ledger) -> None:
     ledger.promote("line", 1, None, {"passed": True}, "first")
     with pytest.raises(
