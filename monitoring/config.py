@@ -1,13 +1,15 @@
 """When a pipeline acts: drift statistics and trigger policies."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Action = Literal["none", "bootstrap", "patch", "update", "retrain"]
 LearningAction = Literal["patch", "update", "retrain"]
+Statistic = Literal["wasserstein", "kolmogorov_smirnov", "jensen_shannon", "psi"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
 
 class _MonitoringConfig(BaseModel):
@@ -15,9 +17,9 @@ class _MonitoringConfig(BaseModel):
 
 
 class DriftConfig(_MonitoringConfig):
-    """The drift statistic and its budget of false alarms."""
+    """What the report measures each feature by, and the budget of false alarms of the evidence that decides."""
 
-    statistic: Literal["wasserstein"] = "wasserstein"
+    statistic: Statistic = Field(default="wasserstein", description="of each batch alone, for people")
     false_alarms_per_year: float = Field(default=0.05, gt=0, le=365, description="over all features, at a batch a day")
     periods: list[Annotated[float, Field(gt=1)]] = Field(
         default=[], description="of the season, in rows, such as [24, 168]; for batches that follow without gaps"
