@@ -133,7 +133,7 @@ def make_reference(
     channels[PREDICTIONS] = prediction_channel(guesses_B, batch_rows)
     series = series_of(rows, schema, predictions, ends_B, channels[TARGET].labels)
     shuffled = {name: values_N[order_N] for name, values_N in series.items()}
-    return Reference(channels, calibrate(shuffled, batch_rows, tuple(periods), ordered=seed is None))
+    return Reference(channels, calibrate(shuffled, batch_rows, tuple(periods), seed is None, schema.features))
 
 
 def series_of(
