@@ -37,7 +37,7 @@ def readings(rows: int, seed: int) -> pl.DataFrame:
     """Autocorrelated sensors, and their sum with noise as the target."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((rows + 500, FEATURES)) * np.sqrt(1 - PHI**2)
-    values = lfilter([1], [1, -PHI], noise, axis=0)[500:]
+    values = np.asarray(lfilter([1], [1, -PHI], noise, axis=0))[500:]
     target = values.sum(1) + 0.1 * rng.standard_normal(rows)
     columns = {name: values[:, i].astype(np.float32) for i, name in enumerate(NAMES)}
     return pl.DataFrame({**columns, "y": target.astype(np.float32)})
@@ -77,7 +77,8 @@ def evidently_on(before: pl.DataFrame, batch: pl.DataFrame, statistic: Statistic
         from evidently import Report
         from evidently.presets import DataDriftPreset
     now, then = (frame.select(NAMES).to_pandas() for frame in (batch, before))
-    return lambda: Report([DataDriftPreset(num_method=PEERS[statistic])], include_tests=False).run(now, then).dict()
+    report = Report([DataDriftPreset(num_method=PEERS[statistic])], include_tests=False)
+    return lambda: report.run(now, then)
 
 
 def seconds(work: Callable[[], object]) -> float:

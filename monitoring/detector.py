@@ -62,12 +62,13 @@ class DetectorState:
     def from_json(cls, content: Mapping[str, Any]) -> "DetectorState":
         """What `to_json` gave."""
         past = Past(**{name: np.array(values, dtype=np.float64) for name, values in content["past"].items()})
-        arrays = (np.array(content[name], dtype=np.float64) for name in ("sums_CF", "counts_CF", "wealth_CFL"))
+        names = ("sums_CF", "counts_CF", "wealth_CFL")
+        sums_CF, counts_CF, wealth_CFL = (np.array(content[name], dtype=np.float64) for name in names)
         whole = {name: np.array(values, dtype=np.float64) for name, values in content["together"].items()}
         together = Since(
             whole["sums_KK"].reshape(2 * whole["sums_KK"].shape[:1]), int(whole["count"]), whole["wealth_L"]
         )
-        return cls(content["checks"], content["rows"], past, *arrays, together)
+        return cls(content["checks"], content["rows"], past, sums_CF, counts_CF, wealth_CFL, together)
 
 
 def check(

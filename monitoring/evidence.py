@@ -103,6 +103,6 @@ def _shares(
     largest = heard_XL.max(initial=0)
     parts_X = (np.exp(heard_XL - largest) - np.exp(-largest)).sum(1)
     shares_X = parts_X / max(float(parts_X.sum()), 1e-300)
-    found = [Carrier(*told[x], float(shares_X[x])) for x in np.argsort(-shares_X)]
+    found = [Carrier(told[x][0], told[x][1], float(shares_X[x])) for x in np.argsort(-shares_X)]
     least = min(LEAST_SHARE, max(float(shares_X.max(initial=0)), 1e-300))
     return [part for part in found if part.share >= least]
