@@ -39,6 +39,7 @@ bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', win
 	@$(BIN)/python -m benchmarks.loop_step
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.validation
+	@$(BIN)/python -m benchmarks.drift_check
 
 torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py

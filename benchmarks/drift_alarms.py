@@ -19,7 +19,7 @@ from monitoring.calibration import calibrate
 from monitoring.detector import DetectorState, check
 
 REFERENCE, BATCHES, ROWS, SENSORS = 1440, 365, 24, 20
-SHIFTED, SHIFT, GROWTH = 3, 0.5, 1.5
+SHIFTED, SHIFT, GROWTH, TIED = 3, 0.5, 1.5, 0.6
 BUDGET = 0.05
 LIMIT = BATCHES / BUDGET
 POWER_PHIS = (0.0, 0.5, 0.9, 0.97, 0.99)
@@ -69,6 +69,14 @@ def widened(stream: Floats) -> Floats:
     """Half as much variance again in three sensors."""
     changed = stream.copy()
     changed[REFERENCE:, :SHIFTED] *= np.sqrt(GROWTH)
+    return changed
+
+
+def tied(stream: Floats) -> Floats:
+    """Three sensors correlated at 0.6 that were independent, with the distributions that they had."""
+    changed = stream.copy()
+    mixing = np.linalg.cholesky(np.full((SHIFTED, SHIFTED), TIED) + (1 - TIED) * np.eye(SHIFTED))
+    changed[REFERENCE:, :SHIFTED] @= mixing.T
     return changed
 
 
@@ -128,7 +136,7 @@ def main() -> None:
     print(", ".join(f"{name} {1000 * value:.1f} ms" for name, value in times.items()), flush=True)
     with ProcessPoolExecutor(arguments.processes) as pool:
         alarms = false_alarms(pool, streams)
-        changes = {change.__name__: power(pool, max(1, streams // 2), change) for change in (shifted, widened)}
+        changes = {change.__name__: power(pool, max(1, streams // 2), change) for change in (shifted, widened, tied)}
     results = {"streams_a_setting": streams, "false_alarms": alarms, "power": changes, "seconds": times}
     write_json("drift_alarms", results)
     bar_chart("drift_alarms", "Streams without a change that raise an alarm within a year, %", alarms)

@@ -1,12 +1,16 @@
 """What a trigger policy may know about a batch, gathered from the ledger."""
 
 from datetime import UTC, datetime
+from itertools import takewhile
+
+from pydantic import TypeAdapter
 
 from deployments.champions import lineage_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from monitoring.config import LearningAction
 from monitoring.policies import Situation
+from monitoring.score_drift import Scored
 
 
 def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Situation:
@@ -30,7 +34,17 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
         learned_at=arrivals[max(learned)] if learned else None,
         manual=manual,
         unknown_classes=watched.unknown_classes,
+        scored=_scored_since_promoted(line, batch, watched),
     )
+
+
+def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:
+    """What each batch left that the same champion scored, without another in between, up to this one."""
+    outcomes = line.ledger.outcomes(line.name, "watch")
+    earlier = [TypeAdapter(Watched).validate_python(outcomes[n]) for n in sorted(outcomes) if n < batch.number]
+    same = takewhile(lambda before: before.champion == watched.champion, reversed(earlier))
+    found = [*reversed([before.scored for before in same]), watched.scored]
+    return tuple(scored for scored in found if scored is not None)
 
 
 def _score_when_promoted(line: Line, version: int | None) -> float | None:

@@ -7,6 +7,7 @@ from data.seals import Seal
 from deployments.gate import Verdict
 from deployments.ladder import Rung
 from monitoring.drift import DriftReport
+from monitoring.score_drift import Scored
 from monitoring.wager import ENOUGH, Wager
 
 
@@ -75,7 +76,7 @@ class Revoked:
 class Watched:
     """How the champion did on the batch before anything learned from it; None where there is no champion yet.
 
-    detector: the evidence of drift so far, for the next batch.
+    detector: the evidence of drift so far, for the next batch. scored: what detectors on the scores need of it.
     score_no_change: the pipeline's metric for predicting that each row's target is the one before it.
     """
 
@@ -87,6 +88,7 @@ class Watched:
     drift_page: str | None
     rivalry: Rivalry | None = None
     detector: dict[str, Any] | None = None
+    scored: Scored | None = None
 
 
 @dataclass(frozen=True)

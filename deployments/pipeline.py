@@ -13,6 +13,7 @@ from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from models.config import MlpConfig, ModelConfig
 from monitoring.config import (
+    DdmTrigger,
     DriftConfig,
     DriftTrigger,
     PerformanceTrigger,
@@ -126,6 +127,11 @@ class PipelineConfig(Config):
             raise ValueError(f"training.loss: {loss.kind} does not fit {self.task}; allowed are {', '.join(losses)}")
         if self.training.class_weights is not None and self.task == "regression":
             raise ValueError("training.class_weights: they fit classification only; leave them out for regression")
+        joined = "any" if self.trigger.any else "all"
+        for i, trigger in enumerate(self.trigger.any or self.trigger.all or []):
+            if isinstance(trigger, DdmTrigger) and self.task == "regression":
+                where = f"trigger.{joined}[{i}].detector"
+                raise ValueError(f"{where}: ddm does not fit regression; allowed are adwin, page_hinkley")
         return self
 
 

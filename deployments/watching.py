@@ -16,6 +16,7 @@ from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
 from monitoring.performance import row_losses, score, score_all
 from monitoring.reports import write_drift_page
+from monitoring.score_drift import scored_rows
 
 PAGE_FEATURES = 20
 """Evidently's page shows so many features: those that drifted most."""
@@ -44,7 +45,8 @@ def watch(line: Line, batch: Batch) -> Watched:
     losses_B = row_losses(line.config.metric, predictions, targets_B)
     rivalry = compare_with_rival(line, champion, losses_B, whole, rivalry)
     labels = tuple(sorted(unknown))
-    return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json())
+    scored = scored_rows(line.config.metric, predictions, targets_B)
+    return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json(), scored)
 
 
 def _evidence_so_far(line: Line, batch: Batch, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:

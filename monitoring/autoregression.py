@@ -68,6 +68,14 @@ def known_values(values_N: Floats) -> Floats:
     return values_N[np.isfinite(values_N)]
 
 
+def long_run_variance(values_N: Floats, lags: int) -> float:
+    """The variance of sums of values, as a share of the number of values; Bartlett's weights."""
+    centred_N = values_N - values_N.mean()
+    lags = min(lags, len(values_N) // 4)
+    products = [centred_N[k:] @ centred_N[: len(centred_N) - k] * (1 - k / (lags + 1)) for k in range(1, lags + 1)]
+    return float(centred_N @ centred_N + 2 * sum(products)) / len(values_N)
+
+
 def _autocovariances(values_N: Floats, lags: int) -> Floats:
     known_N = np.isfinite(values_N)
     filled_N, rows = np.where(known_N, values_N, 0.0), len(values_N)

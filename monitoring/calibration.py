@@ -3,15 +3,16 @@
 Shapes: R reference rows, N rows, F features, P lags, C = 2 channels (level, scale).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.autoregression import LARGEST_ORDER, Floats, known_values, variances
+from monitoring.autoregression import LARGEST_ORDER, Floats, known_values, long_run_variance, variances
 from monitoring.ranking import Ranking, fit_ranking
+from monitoring.together import TOGETHER, Together, fit_together
 from monitoring.whitening import Whitening, fit_whitening, plain_whitening
 
 PERIODS = (24.0, 168.0)
@@ -64,6 +65,7 @@ class Calibration:
     counts_CF: Floats
     longest_F: Floats
     repeats_F: Floats
+    together: Together
 
     @property
     def heard_CF(self) -> NDArray[np.bool_]:
@@ -80,6 +82,8 @@ class Calibration:
             for f, name in enumerate(self.names)
             if not level_F[f]
         }
+        if len(self.together.sensors) > 1 and not self.together.heard:
+            reasons[TOGETHER] = self.together.reason
         return {**reasons, **{name: short for name, heard in zip(self.names, scale_F, strict=True) if not heard}}
 
     def detectable_shifts(self) -> dict[str, float]:
@@ -93,7 +97,7 @@ class Calibration:
         arrays: dict[str, NDArray[Any]] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Whitening | Ranking | Past):
+            if isinstance(value, Whitening | Ranking | Past | Together):
                 arrays |= {f"{field.name}.{part.name}": np.asarray(getattr(value, part.name)) for part in fields(value)}
             else:
                 arrays[field.name] = np.asarray(value)
@@ -112,18 +116,24 @@ class Calibration:
             "whitening": Whitening(*(arrays[f"whitening.{part.name}"] for part in fields(Whitening))),
             "ranking": Ranking(**ranking),
             "past": Past(*(arrays[f"past.{part.name}"] for part in fields(Past))),
+            "together": Together.from_arrays({part.name: arrays[f"together.{part.name}"] for part in fields(Together)}),
         }
         return cls(**plain)
 
 
 def calibrate(
-    values: Mapping[str, Floats], batch_rows: int, periods: tuple[float, ...] = PERIODS, ordered: bool = True
+    values: Mapping[str, Floats],
+    batch_rows: int,
+    periods: tuple[float, ...] = PERIODS,
+    ordered: bool = True,
+    sensors: Sequence[str] | None = None,
 ) -> Calibration:
     """Learn from a reference what later batches look like as long as nothing changes.
 
     values: (R,) readings of each feature in order of time, NaN where one is missing. batch_rows: how many rows a later
     batch is expected to have. periods: of the season, in rows. ordered: False for rows without an order in time, which
-    must come shuffled. Source: prewhitening of autocorrelated charts (Alwan and Roberts 1988), scores by rank.
+    must come shuffled. sensors: the features that are also watched together; all if None. Source: prewhitening of
+    autocorrelated charts (Alwan and Roberts 1988), scores by rank.
     """
     values_NF = readings(values)
     whitening = fit_whitening(values_NF, batch_rows, periods) if ordered else plain_whitening(values_NF)
@@ -156,20 +166,25 @@ def calibrate(
         counts_CF=np.isfinite(scores_CNF).sum(1).astype(np.float64),
         longest_F=runs_NF.max(0),
         repeats_F=((runs_NF > 1).sum(0) + 3) / (known_F + 3),
+        together=fit_together(level_NF, [f for f, name in enumerate(values) if sensors is None or name in sensors]),
     )
 
 
 def readings(values: Mapping[str, Floats]) -> Floats:
     """The features side by side, (N, F), with NaN for all that is not finite."""
     values_NF = np.column_stack([np.asarray(values_N, dtype=np.float64) for values_N in values.values()])
-    return np.where(np.isfinite(values_NF), values_NF, np.nan)
+    values_NF[~np.isfinite(values_NF)] = np.nan
+    return values_NF
 
 
 def equal_runs(values_NF: Floats, last_F: Floats, run_F: Floats) -> Floats:
     """How many times each reading has been read in a row, going on from the last reading before."""
     joined = np.concatenate([last_F[None], values_NF])
+    same_NF = joined[1:] == joined[:-1]
+    if not same_NF.any():
+        return np.ones_like(values_NF)
     index = np.arange(len(joined))[:, None]
-    repeated = np.concatenate([np.ones_like(last_F[None], dtype=bool), joined[1:] == joined[:-1]])
+    repeated = np.concatenate([np.ones_like(last_F[None], dtype=bool), same_NF])
     started = np.maximum.accumulate(np.where(repeated, 0, index))
     return (index - started + np.where(started, 1, run_F))[1:].astype(np.float64)
 
@@ -184,11 +199,6 @@ def _information(ranking: Ranking, innovations_NF: Floats) -> Floats:
 
 
 def _long_run(scores_N: Floats, ordered: bool) -> float:
-    """The variance of sums of scores, as a share of independent ones'; Bartlett's weights."""
+    """The variance of sums of scores, as a share of independent ones'."""
     known_N = known_values(scores_N)
-    if len(known_N) < 2:
-        return 1.0
-    centred_N = known_N - known_N.mean()
-    lags = min(LARGEST_ORDER, len(known_N) // 4) if ordered else 0
-    products = [centred_N[k:] @ centred_N[: len(centred_N) - k] * (1 - k / (lags + 1)) for k in range(1, lags + 1)]
-    return float(centred_N @ centred_N + 2 * sum(products)) / len(known_N)
+    return long_run_variance(known_N, LARGEST_ORDER if ordered else 0) if len(known_N) >= 2 else 1.0

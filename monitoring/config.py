@@ -1,14 +1,16 @@
 """When a pipeline acts: drift statistics and trigger policies."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Action = Literal["none", "bootstrap", "patch", "update", "retrain"]
 LearningAction = Literal["patch", "update", "retrain"]
-TriggerKind = Literal["drift", "performance", "rows", "schedule", "manual"]
+TriggerKind = Literal["drift", "performance", "score_drift", "rows", "schedule", "manual"]
+Statistic = Literal["wasserstein", "kolmogorov_smirnov", "jensen_shannon", "psi"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
 
 class _MonitoringConfig(BaseModel):
@@ -16,9 +18,9 @@ class _MonitoringConfig(BaseModel):
 
 
 class DriftConfig(_MonitoringConfig):
-    """The drift statistic and its budget of false alarms."""
+    """What the report measures each feature by, and the budget of false alarms of the evidence that decides."""
 
-    statistic: Literal["wasserstein"] = "wasserstein"
+    statistic: Statistic = Field(default="wasserstein", description="of each batch alone, for people")
     false_alarms_per_year: float = Field(default=0.05, gt=0, le=365, description="over all features, at a batch a day")
     periods: list[Annotated[float, Field(gt=1)]] = Field(
         default=[], description="of the season, in rows, such as [24, 168]; for batches that follow without gaps"
@@ -77,8 +79,52 @@ class ManualTrigger(_Trigger):
     kind: Literal["manual"]
 
 
+class _ScoreDriftTrigger(_Trigger):
+    """The champion's losses have risen since its promotion, by a detector of river."""
+
+    kind: Literal["score_drift"]
+
+
+class AdwinTrigger(_ScoreDriftTrigger):
+    """Adaptive windowing (Bifet and Gavaldà 2007) on losses."""
+
+    detector: Literal["adwin"]
+    delta: float = Field(default=0.002, gt=0, lt=1, description="the probability of a false alarm at each test")
+    clock: int = Field(default=32, ge=1, description="losses from one test to the next")
+    grace_period: int = Field(default=10, ge=1, description="losses before the first test")
+
+
+class PageHinkleyTrigger(_ScoreDriftTrigger):
+    """Page's and Hinkley's test (1954) on losses."""
+
+    detector: Literal["page_hinkley"]
+    min_instances: int = Field(default=30, ge=1, description="losses before the first test")
+    delta: float = Field(default=0.005, ge=0, description="a rise that is allowed")
+    threshold: float = Field(default=50.0, gt=0, description="the sum of rises beyond it that is drift")
+    alpha: float = Field(default=0.9999, gt=0, le=1, description="how much of the sum stays from loss to loss")
+
+
+class DdmTrigger(_ScoreDriftTrigger):
+    """The drift detection method (Gama et al. 2004) on errors; for classification.
+
+    Of 60 streams of 3,000 rows without a change 29 alarm by river's defaults (30 rows, 3 deviations), by these none.
+    """
+
+    detector: Literal["ddm"]
+    warm_start: int = Field(default=300, ge=1, description="rows before the first test")
+    drift_threshold: float = Field(default=4.0, gt=0, description="in deviations")
+
+
+ScoreDriftTrigger = AdwinTrigger | PageHinkleyTrigger | DdmTrigger
+
 Trigger = Annotated[
-    DriftTrigger | PerformanceTrigger | RowsTrigger | ScheduleTrigger | ManualTrigger, Field(discriminator="kind")
+    DriftTrigger
+    | PerformanceTrigger
+    | RowsTrigger
+    | ScheduleTrigger
+    | ManualTrigger
+    | Annotated[ScoreDriftTrigger, Field(discriminator="detector")],
+    Field(discriminator="kind"),
 ]
 
 

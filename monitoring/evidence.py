@@ -12,8 +12,10 @@ from scipy.special import logsumexp
 
 from monitoring.autoregression import Floats
 from monitoring.calibration import Calibration
+from monitoring.together import TOGETHER
 
 CHANNELS = ("level", "scale")
+DEPENDENCE = "dependence on each other"
 LEAST_SHARE = 0.01
 LEAST_LOG = -700.0
 """No evidence at all, as a logarithm that JSON can hold."""
@@ -60,14 +62,21 @@ class DriftEvidence:
 
 
 def weigh(
-    calibration: Calibration, wealth_CFL: Floats, limit: float, flat: tuple[str, ...], silent: tuple[str, ...]
+    calibration: Calibration,
+    wealth_CFL: Floats,
+    together_L: Floats,
+    limit: float,
+    flat: tuple[str, ...],
+    silent: tuple[str, ...],
 ) -> DriftEvidence:
     """Average the bets of all channels that are watched and hold them against the limit.
 
-    wealth_CFL: log(1 + M) of each bet's e-detector M. flat, silent: features that stand still or have no readings.
+    wealth_CFL, together_L: log(1 + M) of each bet's e-detector M, of each feature and of all sensors together. flat,
+    silent: features that stand still or have no readings.
     """
     heard_CF = calibration.heard_CF
-    heard_XL = wealth_CFL[heard_CF] if heard_CF.any() else np.zeros((1, 1))
+    parts = [wealth_CFL[heard_CF], *([together_L[None]] if calibration.together.heard else [])]
+    heard_XL = np.concatenate(parts) if heard_CF.any() else np.zeros((1, 1))
     mean = float(logsumexp(heard_XL) - np.log(heard_XL.size))
     log_e_value = mean + float(np.log(-np.expm1(-mean))) if mean > 0 else -np.inf
     log_limit = float(np.log(limit))
@@ -77,7 +86,7 @@ def weigh(
         log_limit=log_limit,
         carriers=(
             *(Carrier(name, "flatline", 1.0) for name in flat),
-            *_shares(calibration.names, heard_CF, wealth_CFL),
+            *_shares(calibration.names, heard_CF, wealth_CFL, together_L),
         ),
         detectable=calibration.detectable_shifts(),
         muted=calibration.muted(),
@@ -85,13 +94,15 @@ def weigh(
     )
 
 
-def _shares(names: tuple[str, ...], heard_CF: NDArray[np.bool_], wealth_CFL: Floats) -> list[Carrier]:
+def _shares(
+    names: tuple[str, ...], heard_CF: NDArray[np.bool_], wealth_CFL: Floats, together_L: Floats
+) -> list[Carrier]:
     """The channels that hold at least a hundredth of the evidence, or the largest alone, largest first."""
-    heard_CFL = np.where(heard_CF[..., None], wealth_CFL, 0)
-    largest = heard_CFL.max(initial=0)
-    parts_CF = (np.exp(heard_CFL - largest) - np.exp(-largest)).sum(2)
-    shares_CF = parts_CF / max(float(parts_CF.sum()), 1e-300)
-    order = np.argsort(-shares_CF, axis=None)
-    found = [Carrier(names[i % len(names)], CHANNELS[i // len(names)], float(shares_CF.flat[i])) for i in order]
-    least = min(LEAST_SHARE, max(float(shares_CF.max(initial=0)), 1e-300))
+    told = [(name, channel) for channel in CHANNELS for name in names] + [(TOGETHER, DEPENDENCE)]
+    heard_XL = np.concatenate([np.where(heard_CF[..., None], wealth_CFL, 0).reshape(-1, len(together_L)), [together_L]])
+    largest = heard_XL.max(initial=0)
+    parts_X = (np.exp(heard_XL - largest) - np.exp(-largest)).sum(1)
+    shares_X = parts_X / max(float(parts_X.sum()), 1e-300)
+    found = [Carrier(told[x][0], told[x][1], float(shares_X[x])) for x in np.argsort(-shares_X)]
+    least = min(LEAST_SHARE, max(float(shares_X.max(initial=0)), 1e-300))
     return [part for part in found if part.share >= least]

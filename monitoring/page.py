@@ -24,6 +24,7 @@ from monitoring.plots import (
     plot_drift,
     plot_scores,
 )
+from monitoring.sight import sight_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUMMARY_KEYS = {"score_before": "score"}
@@ -64,6 +65,7 @@ def page_view(report: Mapping[str, Any]) -> dict[str, Any]:
         "scores": plot_scores(records, scores.metric, scores.shown) if scores.means else None,
         "drift": plot_drift(records) if records else None,
         "drift_note": _drift_note(records),
+        "drift_sight": sight_of(records),
         "costs": plot_costs(records) if sum(r["cost"]["samples"] > 0 for r in records) > 1 else None,
         "actions": {action: colour for action, colour in ACTIONS.items() if action in map(action_of, records)},
         "rows": [_row(record, scores) for record in report["batches"]],

@@ -8,18 +8,23 @@ from cronsim import CronSim
 
 from monitoring.config import (
     Action,
+    AdwinTrigger,
+    DdmTrigger,
     DriftTrigger,
     LearningAction,
     ManualTrigger,
+    PageHinkleyTrigger,
     PerformanceTrigger,
     RowsTrigger,
     ScheduleTrigger,
+    ScoreDriftTrigger,
     Trigger,
     TriggerConfig,
     TriggerKind,
 )
 from monitoring.drift import DriftReport
 from monitoring.performance import Metric, gain
+from monitoring.score_drift import Scored, losses_rose
 
 _STRENGTH: tuple[LearningAction, ...] = ("patch", "update", "retrain")
 
@@ -39,6 +44,7 @@ class Situation:
     score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch.
     rows_since: rows that came since the line last learned, this batch included.
     batches_since: batches since the last decision to learn, this one included; None before any.
+    scored: what the champion's scored rows left on each batch since its promotion, this one last.
     """
 
     champion: int | None
@@ -52,6 +58,7 @@ class Situation:
     learned_at: datetime | None
     manual: LearningAction | None
     unknown_classes: tuple[str, ...]
+    scored: tuple[Scored, ...] = ()
 
 
 def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
@@ -102,6 +109,8 @@ def _answer(trigger: Trigger, situation: Situation) -> tuple[bool, str]:
             return fires, counted if fires else f"{counted}, fewer than {trigger.count:,}"
         case ScheduleTrigger():
             return _schedule(trigger, situation)
+        case AdwinTrigger() | PageHinkleyTrigger() | DdmTrigger():
+            return _score_drift(trigger, situation)
         case ManualTrigger():
             return False, "nobody asked for it"
 
@@ -119,6 +128,14 @@ def _performance(trigger: PerformanceTrigger, situation: Situation) -> tuple[boo
     text = f"{situation.metric} {situation.score_now:.4g}, {situation.score_then:.4g} when promoted"
     fires = drop > trigger.drop
     return fires, text if fires else f"{text}: no drop of {trigger.drop:g}"
+
+
+def _score_drift(trigger: ScoreDriftTrigger, situation: Situation) -> tuple[bool, str]:
+    if situation.score_now is None or not situation.scored:
+        return False, "the batch has no labels to score"
+    fires, batches = losses_rose(trigger, situation.metric, situation.scored), len(situation.scored)
+    found = "rose" if fires else "did not rise"
+    return fires, f"the losses {found} by {trigger.detector} over {batches} batches since the promotion"
 
 
 def _schedule(trigger: ScheduleTrigger, situation: Situation) -> tuple[bool, str]:

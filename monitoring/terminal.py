@@ -8,6 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitoring.sight import sight_of
+
 STATUS_STYLE = {"accepted": "green", "quarantined": "red", "duplicate": "dim"}
 
 
@@ -93,7 +95,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     if summary.get("cost_retrained"):
         share = summary["cost"]["samples"] / max(1, summary["cost_retrained"]["samples"])
         cost += f", {share:.1%} of the cumulative retrain's {summary['cost_retrained']['samples']:,}"
-    return [*lines, cost]
+    return [*lines, cost, *sight_of(report["batches"])]
 
 
 def figure(value: float) -> str:

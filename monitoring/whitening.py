@@ -77,8 +77,10 @@ class Whitening:
         known = np.isfinite(joined := np.concatenate([lags_PF, values_NF]))
         filled, rows, lags = np.where(known, joined, 0.0), len(values_NF), self.lags
         predicted_NF = np.zeros_like(values_NF)
-        for k in range(lags):
-            predicted_NF += self._predictors_FKP[:, -1, k] * filled[lags - 1 - k : lags - 1 - k + rows]
+        for f, coefficients_P in enumerate(self._predictors_FKP[:, -1]):
+            used_P = np.trim_zeros(coefficients_P, "b")
+            if len(used_P):
+                predicted_NF[:, f] = np.convolve(filled[lags - len(used_P) : -1, f], used_P, "valid")
         share_NF = np.ones_like(values_NF)
         if not known.all():
             self._predict_after_gaps(known, filled, predicted_NF, share_NF)

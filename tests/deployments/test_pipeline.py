@@ -60,6 +60,18 @@ def test_a_mistake_is_named_with_its_path(path: str, value: Any, said: str) -> N
     assert said in str(error.value)
 
 
+def test_ddm_is_for_classes() -> None:
+    document = {
+        **SMALLEST,
+        "trigger": {"any": [{"kind": "rows", "count": 5}, {"kind": "score_drift", "detector": "ddm"}]},
+    }
+    trigger = PipelineConfig.parse(document, "here").trigger
+    assert trigger.any is not None
+    assert trigger.any[1].kind == "score_drift"
+    with pytest.raises(ValueError, match=r"trigger.any\[1\].detector: ddm does not fit regression; allowed are adwin"):
+        PipelineConfig.parse({**document, "task": "regression"}, "here")
+
+
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(ValueError, match=r"data\.target: is missing"):
         PipelineConfig.parse({"name": "line", "task": "regression", "data": {}}, "here")

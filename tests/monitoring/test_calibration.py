@@ -6,6 +6,7 @@ from scipy.signal import lfilter
 
 from monitoring.autoregression import partial_autocorrelations, predictors, variances
 from monitoring.calibration import Calibration, calibrate
+from monitoring.together import TOGETHER
 
 ROWS = 1440
 
@@ -76,7 +77,7 @@ def test_a_reference_too_short_for_its_autocorrelation_is_muted_and_said() -> No
 def test_short_references_calibrate(rows: int) -> None:
     calibration = calibrate({"s": series(0.5, seed=9, rows=rows), "constant": np.ones(rows)}, 24)
     assert np.isfinite(calibration.omega_CF).all()
-    assert set(calibration.muted()) == {"s", "constant"}
+    assert set(calibration.muted()) == {"s", "constant", TOGETHER}
 
 
 def test_volatile_features_are_known_by_their_size() -> None:

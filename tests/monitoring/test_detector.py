@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from monitoring.calibration import Calibration, calibrate
 from monitoring.detector import DetectorState, DriftEvidence, check
+from monitoring.together import TOGETHER
 
 REFERENCE, ROWS, FEATURES = 1440, 24, 20
 
@@ -168,7 +169,7 @@ def test_a_reference_too_short_mutes_everything_and_says_so() -> None:
     moved = {name: values_N[10:] + 100 for name, values_N in values.items()}
     _, evidence = check(calibration, DetectorState.start(calibration), moved)
     assert not evidence.drifted
-    assert set(evidence.muted) == {"s0", "s1"}
+    assert set(evidence.muted) == {"s0", "s1", TOGETHER}
     assert not evidence.detectable
 
 

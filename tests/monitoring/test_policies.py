@@ -7,6 +7,7 @@ from monitoring.config import TriggerConfig
 from monitoring.drift import Distance, DriftReport
 from monitoring.evidence import Carrier, DriftEvidence
 from monitoring.policies import Decision, Situation, decide
+from monitoring.score_drift import Scored
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 QUIET = DriftEvidence(False, 1.0, 8.9, (), {}, {}, ())
@@ -68,6 +69,17 @@ def test_decisions(config: TriggerConfig, changes: dict[str, Any], action: str, 
     decision = decide(config, situation(**changes))
     assert decision.action == action
     assert reason in decision.reason
+
+
+@pytest.mark.parametrize("detector", ["adwin", "page_hinkley", "ddm"])
+def test_losses_that_rose_since_the_promotion_are_a_reason_to_learn(detector: str) -> None:
+    config = trigger({"kind": "score_drift", "detector": detector, "action": "retrain"})
+    calm, worse = Scored((0.1,) * 200, ("0" * 9 + "1") * 100), Scored((0.8,) * 200, "11110" * 200)
+    assert decide(config, situation(scored=(calm,) * 5)).action == "none"
+    decision = decide(config, situation(scored=(calm,) * 5 + (worse,)))
+    assert decision == Decision("retrain", f"the losses rose by {detector} over 6 batches since the promotion")
+    unlabelled = decide(config, situation(scored=(calm,), score_now=None))
+    assert unlabelled == Decision("none", "the batch has no labels to score")
 
 
 def test_the_same_situation_gives_the_same_decision() -> None:
