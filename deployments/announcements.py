@@ -44,7 +44,7 @@ def announcements(record: Mapping[str, Any], fired: Collection[TriggerKind], due
         evidence = record["drift"]["evidence"]
         carriers = list(dict.fromkeys(carrier["feature"] for carrier in evidence["carriers"]))
         found.append((DRIFT, {**told, "score": evidence["log_e_value"], "features": carriers}))
-    if "performance" in fired:
+    if "performance" in fired or "score_drift" in fired:
         found.append((DROPPED, told))
     found.append((ACCEPTED, told))
     cause = found[0][0] if found[0][0] != ACCEPTED or "rows" in fired else None
