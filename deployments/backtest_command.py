@@ -34,10 +34,12 @@ def run_backtest(
     """
     if min(prices.training, prices.sample, prices.point) < 0 or prices.point == 0:
         raise ValueError("prices: none may be negative, and a point of score must cost something")
+    if processes < 1:
+        raise ValueError(f"processes: {processes} cannot learn; give 1 or more")
     config = PipelineConfig.load(pipeline)
     history = read_history(pipeline, config, iter_arrivals(sources, batch_rows))
     with _shown_progress() as progress:
-        past = make_past(history, learning, home / config.name / "backtest", progress)
+        past = make_past(history, learning, home / config.name / "backtest", progress, processes)
     return report_backtest(history, past, learning, prices)
 
 

@@ -1,6 +1,6 @@
 """Which trigger policy would have served best on a pipeline's own history?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from deployments.pipeline import DEFAULT_TRIGGER
 from learning.config import Scratch
 from monitoring.backtest import Flags, Prices, Replay, Scores, as_floats, oracle, replay_matrices, replay_plan
 from monitoring.config import ManualTrigger, TriggerConfig
-from monitoring.past import Cell, Past, every, on_drift, on_drop, on_rows
-from monitoring.search import best_trigger
+from monitoring.past import Cell, Past, every, on_drift, on_drop, on_price, on_rows
+from monitoring.search import search
 
 PRICES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Of a training, in points of score on one batch: the sweep."""
@@ -31,11 +31,12 @@ class Policy:
     trigger: TriggerConfig | None
 
 
-def make_past(history: History, learning: Learning, folder: Path, progress: Progress) -> Past:
+def make_past(history: History, learning: Learning, folder: Path, progress: Progress, processes: int = 1) -> Past:
     """All versions and cells of a history, from the folder as far as they are kept there."""
     places, samples = version_places(history), np.zeros(len(history))
     shown: dict[int, Shown] = {}
-    for version in learn_versions(history, places, learning, folder / "versions", progress):
+    for version in learn_versions(history, places, learning, folder / "versions", progress, processes):
+        progress("scoring versions", len(shown), len(places))
         shown[version.place] = cells_of(history, version, folder / "cells")
         samples[version.place] = version.candidate.cost.samples
     return _past(history, shown, samples)
@@ -67,8 +68,9 @@ def _deviation(history: History) -> float:
     return float(targets.std()) or 1.0
 
 
-def policies_of(past: Past, own: TriggerConfig) -> list[Policy]:
+def policies_of(past: Past, own: TriggerConfig, prices: Prices) -> list[Policy]:
     """What is always compared; the pipeline's own trigger last."""
+    worth = prices.training / prices.point
     named = [
         ("never", "the first version for ever", TriggerConfig(any=[ManualTrigger(kind="manual")])),
         ("always", "learn from every batch", every(1)),
@@ -77,6 +79,7 @@ def policies_of(past: Past, own: TriggerConfig) -> list[Policy]:
         ("drift", "evidence of drift since the version's reference", on_drift()),
         ("performance", "a score 0.05 below that at the start", on_drop(0.05)),
         ("default", "what a pipeline without a trigger does", DEFAULT_TRIGGER),
+        ("priced", f"the same, with {worth:g} points for the price of a training", on_price(worth)),
         ("pipeline", "the pipeline's own trigger", own),
     ]
     policies = [Policy(name, text, past.by_trigger(trigger), trigger) for name, text, trigger in named]
@@ -88,9 +91,10 @@ def policies_of(past: Past, own: TriggerConfig) -> list[Policy]:
 def report_backtest(history: History, past: Past, learning: Learning, prices: Prices) -> dict[str, Any]:
     """What `lehr backtest --report` writes."""
     config = history.config
-    trigger, searched = best_trigger(past, prices)
-    found = Policy("best trigger", f"the cheapest of {searched:,}", past.by_trigger(trigger), trigger)
-    policies = [*policies_of(past, config.trigger), found]
+    approximate = learning == "chain" and not isinstance(config.update, Scratch)
+    found = search(past, prices)
+    best = Policy("best trigger", f"the cheapest of {found.count:,}", past.by_trigger(found.trigger), found.trigger)
+    policies = [*policies_of(past, config.trigger, prices), best]
     ideal = replay_plan(past.scores, oracle(past.scores, prices), prices)
     replayed = replay_matrices(past.scores, np.stack([policy.fires_VT for policy in policies]), prices)
     rows = [_row(past, policy, replayed, p, ideal) for p, policy in enumerate(policies)]
@@ -100,16 +104,17 @@ def report_backtest(history: History, past: Past, learning: Learning, prices: Pr
         "task": config.task,
         "metric": config.metric,
         "learning": learning,
-        "approximation": learning == "chain" and not isinstance(config.update, Scratch),
-        "note": NOTES[learning],
+        "approximation": approximate,
+        "note": NOTES["chain" if approximate else "scratch"],
         "batches": len(history),
         "first": int(past.numbers_T[past.scores.first]),
         "refused": [asdict(refused) for refused in history.refused],
         "prices": asdict(prices),
         "policies": [*rows, _row(past, best_of_all, ideal, 0, ideal)],
-        "searched": searched,
-        "best": {"trigger": trigger_document(trigger), "name": found.name},
-        "sweep": sweep(past, policies, prices),
+        "searched": found.count,
+        "tried": found.tried,
+        "best": {"trigger": trigger_document(found.trigger), "name": best.name},
+        "sweep": sweep(past, config.trigger, prices),
         "numbers": past.numbers_T.tolist(),
         "scores": [as_floats(row) for row in past.scores.scores_VT],
     }
@@ -122,29 +127,35 @@ NOTES: Mapping[Learning, str] = {
 }
 
 
-def sweep(past: Past, policies: Sequence[Policy], prices: Prices) -> list[dict[str, Any]]:
-    """Every policy's cost, and the oracle's, for each price of a training."""
-    fires_PVT = np.stack([policy.fires_VT for policy in policies])
-    found: list[dict[str, Any]] = []
-    for price in PRICES:
-        at = replace(prices, training=price * prices.point)
-        ideal = replay_plan(past.scores, oracle(past.scores, at), at)
-        costs = replay_matrices(past.scores, fires_PVT, at).cost_P
-        found.append(
-            {
-                "price_training": at.training,
-                "costs": {policy.name: float(cost) for policy, cost in zip(policies, costs, strict=True)},
-                "oracle": float(ideal.cost_P[0]),
-                "oracle_trainings": int(ideal.trainings_P[0]),
-                "oracle_score": float(ideal.score_P[0]),
-            }
-        )
-    return found
+def sweep(past: Past, own: TriggerConfig, prices: Prices) -> list[dict[str, Any]]:
+    """What every policy does, and the oracle, for each price of a training."""
+    return [_at(past, own, replace(prices, training=price * prices.point)) for price in PRICES]
+
+
+def _at(past: Past, own: TriggerConfig, prices: Prices) -> dict[str, Any]:
+    policies, ideal = policies_of(past, own, prices), replay_plan(past.scores, oracle(past.scores, prices), prices)
+    replayed = replay_matrices(past.scores, np.stack([policy.fires_VT for policy in policies]), prices)
+    found = {policy.name: _figures(replayed, p) for p, policy in enumerate(policies)}
+    return {"price_training": prices.training, "policies": {**found, "oracle": _figures(ideal, 0)}}
+
+
+def _figures(replayed: Replay, p: int) -> dict[str, float]:
+    return {
+        "trainings": int(replayed.trainings_P[p]),
+        "score": float(replayed.score_P[p]),
+        "cost": float(replayed.cost_P[p]),
+    }
 
 
 def trigger_document(trigger: TriggerConfig) -> dict[str, Any]:
-    """A trigger as a pipeline file says it: without what is left at its default."""
-    return trigger.model_dump(mode="json", exclude_defaults=True)
+    """A trigger as a pipeline file says it: without the action and the cooldown where they are the default."""
+    document = trigger.model_dump(mode="json", exclude_none=True)
+    for kind in document.get("any") or document["all"]:
+        if kind["action"] == "update":
+            del kind["action"]
+    if document["cooldown_batches"] == 0:
+        del document["cooldown_batches"]
+    return document
 
 
 def _row(past: Past, policy: Policy, replayed: Replay, p: int, ideal: Replay) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class History:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+    def without_samples(self) -> "History":
+        """The same, for another process: its samples are made there."""
+        return replace(self, _pools={})
 
     def rows(self, places: range, split: str | None = None) -> pl.DataFrame:
         """The rows of some batches, of one split or all."""

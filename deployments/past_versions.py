@@ -3,15 +3,18 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
+from queue import Queue
 from typing import Any, Literal
 
 from deployments.drafts import Classes, load_draft, save_draft
 from deployments.history import History
 from learning.candidate import Candidate
 from learning.config import Scratch, UpdateConfig
-from learning.learn import bootstrap, learns_from_history, retrain, update
+from learning.learn import bootstrap, bootstrap_many, learns_from_history, retrain, update
 from learning.plan import LearningPlan
 
 FORMAT = 1
@@ -64,26 +67,66 @@ def digest(content: Any) -> str:
 
 
 def learn_versions(
-    history: History, places: Sequence[int], learning: Learning, folder: Path, progress: Progress
+    history: History, places: Sequence[int], learning: Learning, folder: Path, progress: Progress, processes: int = 1
 ) -> Iterator[PastVersion]:
-    """The versions at some places in order, from the folder where they were kept there, else learned and kept."""
-    makes = _from_scratch if learning == "scratch" else _chain
-    return makes(history, places, folder, progress)
+    """The versions at some places in order, from the folder where they were kept there, else learned and kept.
+
+    processes: how many learn at once; a chain is learned by one.
+    """
+    if learning == "chain":
+        return _chain(history, places, folder, progress)
+    return _from_scratch(history, places, folder, progress, processes)
 
 
-def _from_scratch(history: History, places: Sequence[int], folder: Path, progress: Progress) -> Iterator[PastVersion]:
-    keys = {place: version_key(history, place, "scratch") for place in places}
-    missing = [place for place in places if not is_kept(folder, keys[place])]
-    for done, place in enumerate(missing):
+def _from_scratch(
+    history: History, places: Sequence[int], folder: Path, progress: Progress, processes: int
+) -> Iterator[PastVersion]:
+    missing = [place for place in places if not is_kept(folder, version_key(history, place, "scratch"))]
+    shares = [missing[first::processes] for first in range(min(processes, len(missing)))]
+    progress("learning from scratch", 0, len(missing))
+    for done, _ in enumerate(_learn_shares(history, shares, folder), start=1):
         progress("learning from scratch", done, len(missing))
-        classes = history.classes(range(place + 1))
-        plan = replace(plan_of(history, classes), update=Scratch())
-        candidate = bootstrap(plan, history.training_samples(range(place + 1), classes))
-        save_draft(folder / keys[place], candidate, classes)
-    progress("learning from scratch", len(missing), len(missing))
     for place in places:
-        candidate, classes = load_draft(folder / keys[place])
-        yield PastVersion(place, keys[place], candidate, classes)
+        key = version_key(history, place, "scratch")
+        yield PastVersion(place, key, *load_draft(folder / key))
+
+
+def _learn_shares(history: History, shares: Sequence[Sequence[int]], folder: Path) -> Iterator[int]:
+    """The places, as they are learned and kept: one share here, several in a process each."""
+    if len(shares) < 2:
+        for share in shares:
+            yield from _learn_share(history, share, folder)
+        return
+    context = get_context("spawn")  # a fork would take torch's threads along
+    with context.Manager() as manager, ProcessPoolExecutor(len(shares), context) as pool:
+        done: Queue[int] = manager.Queue()
+        running = [pool.submit(_tell_share, history.without_samples(), share, folder, done) for share in shares]
+        for _ in range(sum(map(len, shares))):
+            while done.empty():
+                for process in running:
+                    if process.done():
+                        process.result()  # raises what ended it
+                wait(running, timeout=0.1)
+            yield done.get()
+
+
+def _tell_share(history: History, places: Sequence[int], folder: Path, done: "Queue[int]") -> None:
+    for place in _learn_share(history, places, folder):
+        done.put(place)
+
+
+def _learn_share(history: History, places: Sequence[int], folder: Path) -> Iterator[int]:
+    """Learn places of the same classes together, as many at once as pays."""
+    by_classes: dict[tuple[str, ...], list[int]] = {}
+    for place in places:
+        by_classes.setdefault(tuple(history.classes(range(place + 1)) or ()), []).append(place)
+    for labels, group in by_classes.items():
+        classes = list(labels) or None
+        parts = [history.training_samples(range(place + 1), classes) for place in group]
+        plan = replace(plan_of(history, classes), update=Scratch())
+        for number, candidate in bootstrap_many(plan, parts):
+            save_draft(folder / version_key(history, group[number], "scratch"), candidate, classes)
+            yield group[number]
 
 
 def _chain(history: History, places: Sequence[int], folder: Path, progress: Progress) -> Iterator[PastVersion]:

@@ -20,7 +20,7 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     table.add_column("what it does")
     for row in sorted(result["policies"], key=lambda row: (row["cost"], row["name"] != "oracle")):
         table.add_row(*_cells(row), style="bold" if row["name"] in ("oracle", "pipeline", "best trigger") else None)
-    lines = [verdict(result), result["note"], f"prices: {_prices(result['prices'])}"]
+    lines = [verdict(result), result["note"], f"prices: {prices_text(result['prices'])}"]
     return Group(table, *(Text(line) for line in lines), Text(snippet(result), style="cyan"))
 
 
@@ -40,7 +40,7 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 def snippet(result: Mapping[str, Any]) -> str:
     """The best trigger as a line of a pipeline file."""
-    flow = yaml.safe_dump(result["best"]["trigger"], default_flow_style=True, width=200).strip()
+    flow = yaml.safe_dump(result["best"]["trigger"], default_flow_style=True, sort_keys=False, width=200).strip()
     return f"trigger: {flow}"
 
 
@@ -58,6 +58,7 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
     ]
 
 
-def _prices(prices: Mapping[str, float]) -> str:
+def prices_text(prices: Mapping[str, float]) -> str:
+    """The prices in words."""
     sample = f", {prices['sample']:g} a sample" if prices["sample"] else ""
     return f"{prices['training']:g} a training{sample}, {prices['point']:g} a point of score lost on a batch"

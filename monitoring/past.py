@@ -4,13 +4,20 @@ Shapes: T batches, V = T versions; cell (v, t): version v serves, batch t has ju
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from monitoring.backtest import Flags, Floats, Numbers, Scores
-from monitoring.config import DriftTrigger, PerformanceTrigger, RowsTrigger, ScheduleTrigger, TriggerConfig
+from monitoring.config import (
+    DriftTrigger,
+    PerformanceTrigger,
+    PriceTrigger,
+    RowsTrigger,
+    ScheduleTrigger,
+    TriggerConfig,
+)
 from monitoring.drift import DriftReport
 from monitoring.evidence import DriftEvidence
 from monitoring.evidently_rule import DRIFT_SHARE
@@ -55,6 +62,25 @@ class Past:
             answers_VT[v, t] = ask(v, t)
         return answers_VT
 
+    def part(self, places: range) -> "Past":
+        """The past as if these batches were all there was; its first version is the first one learned in them."""
+        start, stop = places.start, places.stop
+        cut, scores = slice(start, stop), self.scores
+        cells = {(v - start, t - start): c for (v, t), c in self.cells.items() if v in places and t in places}
+        return Past(
+            replace(
+                scores,
+                scores_VT=scores.scores_VT[cut, cut],
+                learnable_T=scores.learnable_T[cut],
+                samples_T=scores.samples_T[cut],
+            ),
+            self.numbers_T[cut],
+            self.rows_T[cut],
+            self.times_T[cut],
+            self.then_V[cut],
+            cells,
+        )
+
     @property
     def rows_since_VT(self) -> Numbers:
         """Rows that came since the version learned, the batch included."""
@@ -76,6 +102,11 @@ class Past:
                 drops_VT[v, t] = -gain(self.scores.metric, cell.score, then)
         return drops_VT
 
+    @property
+    def lost_VT(self) -> Floats:
+        """The points that the version has lost by then against its score at the start, as triggers count them."""
+        return 100 * np.maximum(0, self.drop_VT).cumsum(1)
+
     def situation(self, v: int, t: int) -> Situation:
         """What the loop's policies may know in a cell."""
         cell = self.cells[v, t]
@@ -92,7 +123,12 @@ class Past:
             learned_at=_as_utc(learned_at),
             manual=None,
             unknown_classes=cell.unknown_classes,
+            scores_since=self._scores_since(v, t),
         )
+
+    def _scores_since(self, v: int, t: int) -> tuple[float, ...]:
+        scores = self.scores.scores_VT[v, v + 1 : t + 1]
+        return tuple(scores[np.isfinite(scores)].tolist())
 
     def decide(self, trigger: TriggerConfig, v: int, t: int) -> Decision:
         """What the trigger decides in a cell."""
@@ -142,6 +178,11 @@ def on_rows(count: int) -> TriggerConfig:
 def on_drift() -> TriggerConfig:
     """The trigger that learns on evidence of drift."""
     return TriggerConfig(any=[DriftTrigger(kind="drift")])
+
+
+def on_price(points: float) -> TriggerConfig:
+    """The trigger that learns once so many points are lost."""
+    return TriggerConfig(any=[PriceTrigger(kind="price", points=points)])
 
 
 def on_drop(drop: float) -> TriggerConfig:
