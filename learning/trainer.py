@@ -4,7 +4,7 @@ Shapes: M samples, B samples of one batch, K heads, O outputs. `learning.callbac
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from copy import deepcopy
 from time import perf_counter
@@ -15,12 +15,12 @@ from torch import Tensor
 from data.samples import Samples
 from learning.averaging import MovingAverage
 from learning.batches import Batch, TrainingSet, batch_sizes, batches
-from learning.callbacks import EVENTS, Callback
+from learning.callbacks import Callback, listeners_of
 from learning.class_weights import class_weights
 from learning.config import TrainingConfig
 from learning.engine import Engine, PlainEngine
 from learning.losses import make_loss
-from learning.metrics import Cost, EpochMetrics, Training
+from learning.metrics import Cost, EpochMetrics, Training, count_correct
 from learning.normalisation import normalised_targets
 from learning.optimisers import make_optimiser
 from learning.presets import V2_LEAST_STEPS
@@ -66,7 +66,7 @@ class Trainer:
         if config.ema_decay is not None:
             self.state.average = MovingAverage(network.parameters(), config.ema_decay)
         self._initial = deepcopy(network.state_dict())
-        self._listeners = _listeners(callbacks)
+        self._listeners = listeners_of(callbacks)
         self._uncounted: list[tuple[Tensor, Tensor, Tensor]] = []
         self._began = self._started = perf_counter()
         self.threads = config.threads
@@ -79,7 +79,7 @@ class Trainer:
 
     def listen(self, callback: Callback) -> None:
         """Let one more callback hear of the events, after the others."""
-        for event, listeners in _listeners([callback]).items():
+        for event, listeners in listeners_of([callback]).items():
             self._listeners[event].extend(listeners)
 
     def run(self) -> Training:
@@ -110,7 +110,7 @@ class Trainer:
         return self._rates(len(sizes))[state.step :], batches(self.training_set, left, sizes[state.step :])
 
     def note_step(self, loss: Tensor, outputs_BKO: Tensor, targets: Tensor, learned: int) -> None:
-        """Count a gradient step that was made on so many samples; its loss is looked at later: waiting takes time."""
+        """Count a gradient step that was made on so many samples; its loss is looked at later."""
         self.state.samples_learned += learned
         self._uncounted.append((loss, outputs_BKO, targets))
         self.state.step += 1
@@ -179,7 +179,7 @@ class Trainer:
             state.loss_sum += loss * size
         state.loss, state.seen = losses[-1], state.seen + sum(sizes)
         if self.network.task == "classification":
-            state.correct += _correct(torch.cat([o for _, o, _ in waiting]), torch.cat([t for _, _, t in waiting]))
+            state.correct += count_correct(torch.cat([o for _, o, _ in waiting]), torch.cat([t for _, _, t in waiting]))
 
     def _run_epoch(self) -> None:
         state = self.state
@@ -251,7 +251,7 @@ class Trainer:
             outputs_BKO = self._forward(batch.inputs)
             total += float(self._loss(outputs_BKO, batch.targets, None)) * len(batch.targets)
             if self.network.task == "classification":
-                correct += _correct(outputs_BKO, batch.targets)
+                correct += count_correct(outputs_BKO, batch.targets)
         if not math.isfinite(total):
             raise FloatingPointError(self._not_finite("validation"))
         self.state.best.note(self.network, total / count, epoch, self.config.min_delta)
@@ -300,17 +300,3 @@ class Trainer:
         broken = [name for name, tensor in suspects.items() if not tensor.isfinite().all()]
         epoch = f"epoch {self.state.epoch}, {where}"
         return f"the loss is not finite at {epoch}; not finite: {', '.join(broken) or 'the loss alone'}"
-
-
-def _correct(outputs_BKO: Tensor, targets_B: Tensor) -> int:
-    return int((outputs_BKO[:, 0].argmax(1) == targets_B).sum())
-
-
-def _listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callable[[TrainingState], None]]]:
-    """For each event the methods that say something; the others cost nothing."""
-    chosen: dict[str, list[Callable[[TrainingState], None]]] = {event: [] for event in EVENTS}
-    for callback in callbacks:
-        for event in EVENTS:
-            if getattr(type(callback), event) is not getattr(Callback, event):
-                chosen[event].append(getattr(callback, event))
-    return chosen

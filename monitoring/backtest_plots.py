@@ -73,7 +73,8 @@ def _named(result: Mapping[str, Any]) -> dict[str, Any]:
         "type": "scatter", "mode": "markers+text", "name": "policies", "showlegend": False,
         "x": [x for x, _ in points], "y": [y for _, y in points], "textposition": "top center",
         "text": [", ".join(row["name"] for row in rows) for rows in points.values()],
-        "textfont": {"size": 11, "color": MUTED}, "marker": {"size": 10, "color": [_colour(r) for r in points.values()]},
+        "textfont": {"size": 11, "color": MUTED},
+        "marker": {"size": 10, "color": [_colour(r) for r in points.values()]},
         "customdata": [f"{rows[0]['cost']:.1f}" for rows in points.values()],
         "hovertemplate": "<b>%{text}</b><br>%{x} trainings, %{y:.4~g}<br>cost %{customdata}<extra></extra>",
     }  # fmt: skip
