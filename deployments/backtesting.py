@@ -14,7 +14,7 @@ from deployments.pipeline import DEFAULT_TRIGGER
 from learning.config import Scratch
 from monitoring.backtest import Flags, Prices, Replay, Scores, as_floats, oracle, replay_matrices, replay_plan
 from monitoring.config import ManualTrigger, TriggerConfig
-from monitoring.past import Cell, Past, every, on_drift, on_drop, on_price, on_rows
+from monitoring.past import Cell, Past, every, on_adwin, on_drift, on_drop, on_price, on_rows
 from monitoring.search import search
 
 PRICES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
@@ -77,6 +77,7 @@ def policies_of(past: Past, own: TriggerConfig, prices: Prices) -> list[Policy]:
         *((f"every {n}", f"learn from every {n} batches", every(n)) for n in (2, 3, 5, 10)),
         ("rows", "once 10,000 rows have come", on_rows(10_000)),
         ("drift", "evidence of drift since the version's reference", on_drift()),
+        ("ADWIN", "the version's losses have risen, by ADWIN", on_adwin()),
         ("performance", "a score 0.05 below that at the start", on_drop(0.05)),
         ("default", "what a pipeline without a trigger does", DEFAULT_TRIGGER),
         ("priced", f"the same, with {worth:g} points for the price of a training", on_price(worth)),
@@ -84,8 +85,7 @@ def policies_of(past: Past, own: TriggerConfig, prices: Prices) -> list[Policy]:
     ]
     policies = [Policy(name, text, past.by_trigger(trigger), trigger) for name, text, trigger in named]
     evidently = Policy("Evidently", "half of the columns drifted by Evidently's defaults", past.by_evidently(), None)
-    adwin = Policy("ADWIN", "the version's losses have risen, by ADWIN", past.by_adwin(), None)
-    return [*policies[:7], evidently, adwin, *policies[7:]]
+    return [*policies[:7], evidently, *policies[7:]]
 
 
 def report_backtest(history: History, past: Past, learning: Learning, prices: Prices) -> dict[str, Any]:

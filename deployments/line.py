@@ -105,7 +105,9 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
         raise ValueError(f"nothing is known of the pipeline {config.name} under {settings.home}: lehr run it first")
     folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
     registry = Registry(settings.tracking_uri, config.name)
-    return Line(config, schema, folder, _suite_path(config, pipeline), ledger, FeatureStore(folder / "store"), registry)
+    return Line(
+        config, schema, folder, suite_path_of(config, pipeline), ledger, FeatureStore(folder / "store"), registry
+    )
 
 
 @contextmanager

@@ -3,11 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from river.drift import ADWIN
 
 from data.files import write_whole
 from data.samples import Samples
@@ -20,10 +17,11 @@ from monitoring.drift import BATCHES_PER_YEAR
 from monitoring.evidence import DriftEvidence
 from monitoring.evidently_rule import drifted_share
 from monitoring.past import Cell
-from monitoring.performance import Predictions, row_losses, score
+from monitoring.performance import Predictions, score
 from monitoring.reference import TARGET, series_of
+from monitoring.score_drift import scored_rows
 
-FORMAT = 1
+FORMAT = 2
 
 Shown = tuple[float | None, dict[int, Cell]]
 """A version's score on the held-out rows of its newest batch, and its cell for each later place."""
@@ -61,7 +59,7 @@ def _then(history: History, version: PastVersion, model: NetworkModel) -> float 
 
 
 class _Watcher:
-    """A version as champion: each look adds a batch to its evidence of drift and to its stream of losses."""
+    """A version as champion: each look adds a batch to its evidence of drift."""
 
     def __init__(self, history: History, version: PastVersion, model: NetworkModel) -> None:
         self._history, self._version, self._model = history, version, model
@@ -69,7 +67,6 @@ class _Watcher:
         config, schema = history.config, history.schema
         self._reference = reference_of(config, schema, self._latest, model, version.classes)
         self._state = DetectorState.start(self._reference.calibration)
-        self._adwin = ADWIN()
 
     def look(self, place: int) -> Cell:
         """What the version shows on the batch at a place; places are looked at in order."""
@@ -77,16 +74,15 @@ class _Watcher:
         frame = history.batches[place].rows
         samples = history.scored_samples(range(place, place + 1), classes)
         if not len(samples):
-            return Cell(None, None, None, False, ())
+            return Cell(None, None, None, None, ())
         predictions, targets_B = self._model.predict_samples(samples), samples.targets_B.numpy()
-        losses_B = row_losses(history.config.metric, predictions, targets_B)
         found = set[str]() if classes is None else set(frame[history.schema.target].drop_nulls().unique())
         columns = [*history.schema.features, history.schema.target]
         return Cell(
             score(history.config.metric, predictions, targets_B),
             self._evidence(frame, samples, predictions),
             drifted_share(self._latest, frame, columns),
-            self._losses_rose(losses_B),
+            scored_rows(history.config.metric, predictions, targets_B),
             tuple(sorted(found - set(classes or ()))),
         )
 
@@ -98,14 +94,6 @@ class _Watcher:
         limit = BATCHES_PER_YEAR / self._history.config.drift.false_alarms_per_year
         self._state, evidence = check(calibration, self._state, series, limit, contiguous=calibration.ordered)
         return replace(evidence, detectable={}, muted={}, silent=())
-
-    def _losses_rose(self, losses_B: NDArray[np.float64]) -> bool:
-        rose = False
-        for loss in losses_B.tolist():
-            before = self._adwin.estimation
-            self._adwin.update(loss)
-            rose |= self._adwin.drift_detected and self._adwin.estimation > before
-        return rose
 
 
 def _latest_rows(history: History, through: int) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 
 from monitoring.backtest import Flags, Floats, Numbers, Scores
 from monitoring.config import (
+    AdwinTrigger,
     DriftTrigger,
     PerformanceTrigger,
     PriceTrigger,
@@ -23,20 +24,20 @@ from monitoring.evidence import DriftEvidence
 from monitoring.evidently_rule import DRIFT_SHARE
 from monitoring.performance import gain
 from monitoring.policies import Decision, Situation, decide
+from monitoring.score_drift import Scored
 
 
 @dataclass(frozen=True)
 class Cell:
     """What a version shows on a later batch before anything learns from it; None where it could not be measured.
 
-    evidently_share: of the columns that Evidently's defaults call drifted. adwin: whether ADWIN on the version's losses
-    finds them risen in this batch.
+    evidently_share: of the columns that Evidently's defaults call drifted. scored: for the detectors on scored rows.
     """
 
     score: float | None
     evidence: DriftEvidence | None
     evidently_share: float | None
-    adwin: bool
+    scored: Scored | None
     unknown_classes: tuple[str, ...]
 
 
@@ -123,6 +124,7 @@ class Past:
             learned_at=_as_utc(learned_at),
             manual=None,
             unknown_classes=cell.unknown_classes,
+            scored=tuple(scored for s in range(v + 1, t + 1) if (scored := self.cells[v, s].scored) is not None),
             scores_since=self._scores_since(v, t),
         )
 
@@ -147,10 +149,6 @@ class Past:
     def by_evidently(self) -> Flags:
         """Where Evidently's defaults say drift, or a class is new."""
         return self.matrix(lambda v, t: (self.cells[v, t].evidently_share or 0) >= DRIFT_SHARE or self._new_class(v, t))
-
-    def by_adwin(self) -> Flags:
-        """Where ADWIN says that the losses have risen, or a class is new."""
-        return self.matrix(lambda v, t: self.cells[v, t].adwin or self._new_class(v, t))
 
     def _new_class(self, v: int, t: int) -> bool:
         return bool(self.cells[v, t].unknown_classes)
@@ -183,6 +181,11 @@ def on_drift() -> TriggerConfig:
 def on_price(points: float) -> TriggerConfig:
     """The trigger that learns once so many points are lost."""
     return TriggerConfig(any=[PriceTrigger(kind="price", points=points)])
+
+
+def on_adwin() -> TriggerConfig:
+    """The trigger that learns once ADWIN finds the version's losses risen."""
+    return TriggerConfig(any=[AdwinTrigger(kind="score_drift", detector="adwin")])
 
 
 def on_drop(drop: float) -> TriggerConfig:

@@ -24,7 +24,7 @@ def made_up_past(batches: int, metric: str, seed: int) -> Past:
             evidence = DriftEvidence(drifted, 0.0, 1.0, (Carrier("a", "level", 1.0),), {}, {}, ())
             score = float(scores_VT[v, t]) if t != 4 else None
             unknown = ("new",) if rng.random() < 0.05 else ()
-            cells[v, t] = Cell(score, evidence if drifted else None, float(rng.random()), False, unknown)
+            cells[v, t] = Cell(score, evidence if drifted else None, float(rng.random()), None, unknown)
     then = tuple(None if v == 3 else float(0.5 + 0.5 * rng.random()) for v in range(batches))
     learnable_T = np.arange(batches) != 4
     scores = Scores(metric, scores_VT, learnable_T, np.full(batches, 10.0), 2.0)  # pyright: ignore[reportArgumentType]
