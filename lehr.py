@@ -5,7 +5,7 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -131,6 +131,66 @@ def demo() -> None:
     run(pipeline, source=[DEMO / "line"], report=DEMO / "report.json", html=page, compare=True, home=DEMO / "home")
     console.print(f"\nopen next: {page.resolve().as_uri()}")
     console.print(f"then:      .venv/bin/lehr history {pipeline} --home {DEMO / 'home'}")
+
+
+@app.command
+def backtest(
+    pipeline: Path,
+    *,
+    source: Sources,
+    batch_rows: int | None = None,
+    report: Path | None = None,
+    html: Path | None = None,
+    price_training: float = 1.0,
+    price_sample: float = 0.0,
+    price_point: float = 1.0,
+    learning: Literal["scratch", "chain"] = "scratch",
+    processes: int = 1,
+    home: Path | None = None,
+) -> dict[str, Any]:
+    """Say which trigger policy would have served best on the batches of a source.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file; its ledger, store and champion stay as they are, and need not be there.
+    source
+        Files, or folders whose finished files are taken in order of name; each file is one batch.
+    batch_rows
+        Cut long files into batches of so many rows.
+    report
+        Write the result as JSON here.
+    html
+        Write the result as a page here.
+    price_training
+        What a training costs, in the unit of the other prices.
+    price_sample
+        What each sample that a training learns from costs.
+    price_point
+        What a point of score lost on one batch costs.
+    learning
+        scratch: each version from fresh weights on all batches so far. chain: each goes on from the one before.
+    processes
+        How many processes learn at once.
+    home
+        Where lehr keeps its state: what was learned for a backtest is found there again.
+    """
+    from deployments.backtest_command import run_backtest
+    from monitoring.backtest import Prices
+    from monitoring.backtest_terminal import backtest_table
+
+    prices = Prices(price_training, price_sample, price_point)
+    result = run_backtest(pipeline, source, batch_rows, learning, prices, _settings(home).home, processes)
+    console.print(backtest_table(result))
+    if report is not None:
+        report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        console.print(f"report: {report}")
+    if html is not None:
+        from monitoring.backtest_page import write_backtest_page
+
+        write_backtest_page(result, html)
+        console.print(f"page: {html}")
+    return result
 
 
 @app.command

@@ -27,7 +27,16 @@ def landed(folder: Path, batch_id: str, name: str) -> Arrival:
 
 
 def stage(folder: Path, batch_id: str, frame: pl.DataFrame, group: str | None, quarantined: Container[int]) -> int:
-    """Keep the sound rows; returns how many they are.
+    """Keep the sound rows as `sound_rows` gives them; returns how many they are."""
+    sound = sound_rows(frame, group, quarantined)
+    content = BytesIO()
+    sound.write_parquet(content)
+    write_whole(folder / f"{batch_id}.staged", content.getvalue())
+    return sound.height
+
+
+def sound_rows(frame: pl.DataFrame, group: str | None, quarantined: Container[int]) -> pl.DataFrame:
+    """The rows of a batch that are not quarantined, with `lehr_row`.
 
     Rows of one group come together, in their order in the file, so that windows can follow them. `lehr_row` counts
     from 1 before the quarantined rows are taken out, so that a gap shows.
@@ -35,11 +44,7 @@ def stage(folder: Path, batch_id: str, frame: pl.DataFrame, group: str | None, q
     numbered = frame.with_row_index("lehr_index")
     ordered = numbered if group is None else numbered.sort(group, maintain_order=True)
     counted = ordered.with_columns(pl.int_range(1, frame.height + 1, dtype=pl.Int32).alias("lehr_row"))
-    sound = counted[[i for i, row in enumerate(ordered["lehr_index"]) if row not in quarantined]].drop("lehr_index")
-    content = BytesIO()
-    sound.write_parquet(content)
-    write_whole(folder / f"{batch_id}.staged", content.getvalue())
-    return sound.height
+    return counted[[i for i, row in enumerate(ordered["lehr_index"]) if row not in quarantined]].drop("lehr_index")
 
 
 def staged(folder: Path, batch_id: str) -> pl.DataFrame:

@@ -4,6 +4,7 @@ Shapes: N rows of one batch, in order of time.
 """
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from data.config import DataConfig
@@ -12,6 +13,12 @@ MOST_BLOCKS = 5
 LEAST_HOLDOUT = 5
 
 Split = NDArray[np.str_]
+
+
+def mark_rows(rows: pl.DataFrame, config: DataConfig, number: int) -> pl.DataFrame:
+    """A batch's sound rows as the feature store holds them: with its number and the part that each row plays."""
+    split = pl.Series("lehr_split", split_rows(rows.height, config, seed=number))
+    return rows.with_columns(pl.lit(number, pl.Int32).alias("lehr_batch"), split)
 
 
 def split_rows(rows: int, config: DataConfig, seed: int) -> Split:

@@ -12,6 +12,7 @@ from deployments.champions import first_champion_of
 from deployments.drafts import load_draft, save_draft
 from deployments.line import Line
 from deployments.outcomes import Batch, Compared, Retrained
+from deployments.scoring import NetworkModel
 from learning.learn import bootstrap
 from monitoring.performance import Predictions, score
 
@@ -58,15 +59,12 @@ def _folder(line: Line, name: str) -> Path:
     return line.folder / "compared" / name
 
 
-@torch.no_grad()
 def _retrained_score(line: Line, name: str, rows: pl.DataFrame) -> float | None:
     if not _folder(line, name).exists():
         return None
     candidate, classes = load_draft(_folder(line, name))
     samples = make_samples(rows, line.schema, line.window_length, classes, keep_unknown=True)
-    network = candidate.served()
-    parts = torch.arange(len(samples)).split(4096)
-    return _score(line, torch.cat([network(samples.inputs(part)) for part in parts]).numpy(), samples)
+    return _score(line, NetworkModel(candidate.served()).predict_samples(samples), samples)
 
 
 def _score(line: Line, predictions: Predictions, samples: Samples) -> float:

@@ -22,6 +22,7 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
     learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
     metric = line.config.metric
+    since = line.ledger.outcomes(line.name, "watch", since=max(learned, default=0) + 1)
     return Situation(
         champion=watched.champion,
         drift=watched.drift,
@@ -35,6 +36,7 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
         manual=manual,
         unknown_classes=watched.unknown_classes,
         scored=_scored_since_promoted(line, batch, watched),
+        scores_since=tuple(w["score_before"][metric] for w in since.values() if w["score_before"]),
     )
 
 

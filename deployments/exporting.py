@@ -15,7 +15,7 @@ from deployments.line import Line
 from deployments.outcomes import Batch, Exported
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
-from deployments.scoring import OnnxModel
+from deployments.scoring import OnnxModel, Predictor
 from deployments.versions import save_version
 from learning.candidate import Candidate
 from monitoring.reference import Reference, make_reference
@@ -57,7 +57,7 @@ def _reference(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> 
 
 
 def reference_of(
-    config: PipelineConfig, schema: Schema, rows: pl.DataFrame, model: OnnxModel, classes: Classes
+    config: PipelineConfig, schema: Schema, rows: pl.DataFrame, model: Predictor, classes: Classes
 ) -> Reference:
     """The reference that stored rows in order of time make; later batches are expected to be as long as their last."""
     samples = make_samples(rows, schema, config.data.window.length, classes, keep_unknown=True)

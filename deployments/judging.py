@@ -28,7 +28,7 @@ def judge_version(line: Line, batch: Batch, exported: Exported, wealth: float = 
     evidence = replace(evidence, wealth=wealth)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)
     compared_with = None if champion is None else champion.number
-    return Judged(verdict, _score_on_new(line, evidence), _champion_holds(line, evidence), compared_with)
+    return Judged(verdict, _score_on_new(line, batch, evidence), _champion_holds(line, evidence), compared_with)
 
 
 def _evidence(
@@ -64,8 +64,9 @@ def _in_classes_of(candidate: Version, champion: Version, predictions: Predictio
     return aligned_BK
 
 
-def _score_on_new(line: Line, evidence: gate.Judged) -> float | None:
-    return _score(line, evidence, evidence.candidate, evidence.new_B)
+def _score_on_new(line: Line, batch: Batch, evidence: gate.Judged) -> float | None:
+    """On the newest batch alone: what it is depends on the candidate, not on when the champion learned."""
+    return _score(line, evidence, evidence.candidate, evidence.batches_B == batch.number)
 
 
 def _champion_holds(line: Line, evidence: gate.Judged) -> bool:

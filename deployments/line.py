@@ -98,7 +98,7 @@ def inbox_of(pipeline: Path, settings: Settings) -> Path:
 
 def check_line(pipeline: Path, arrivals: Iterable[Arrival]) -> None:
     """Raise ValueError for a mistake in the pipeline file, or for columns that nothing in the source has."""
-    _first_columns(PipelineConfig.load(pipeline), arrivals)
+    first_columns(PipelineConfig.load(pipeline), arrivals)
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def open_line(
         schema = _declared_schema(config, ledger, arrivals)
         registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
         registry.reconcile(ledger)
-        suite = _suite_path(config, pipeline)
+        suite = suite_path_of(config, pipeline)
         yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
 
 
@@ -135,7 +135,9 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
         raise ValueError(f"nothing is known of the pipeline {config.name} under {settings.home}: lehr run it first")
     folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
     registry = Registry(settings.tracking_uri, config.name)
-    return Line(config, schema, folder, _suite_path(config, pipeline), ledger, FeatureStore(folder / "store"), registry)
+    return Line(
+        config, schema, folder, suite_path_of(config, pipeline), ledger, FeatureStore(folder / "store"), registry
+    )
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def _alone(path: Path, name: str, wait_seconds: float) -> Generator[None]:
         raise ValueError(f"another process is at work on the pipeline {name}; wait until it has ended") from None
 
 
-def _suite_path(config: PipelineConfig, pipeline: Path) -> Path:
+def suite_path_of(config: PipelineConfig, pipeline: Path) -> Path:
     if config.validation.suite == "auto":
         return pipeline.with_suffix(".suite.json")
     path = pipeline.parent / config.validation.suite
@@ -160,7 +162,7 @@ def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[
     """The schema that the ledger keeps, or, before the first champion, the one that fits what waits."""
     kept: dict[str, Any] | None = ledger.schema(config.name)
     if kept is None or ledger.champion(config.name) is None:
-        columns = _first_columns(config, arrivals)
+        columns = first_columns(config, arrivals)
         schema = resolve_schema(config.data, config.task, columns)
         ledger.declare_schema(config.name, {"columns": columns, **_as_json(schema)})
         return schema
@@ -174,7 +176,7 @@ def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[
     return schema
 
 
-def _first_columns(config: PipelineConfig, arrivals: Iterable[Arrival]) -> list[str]:
+def first_columns(config: PipelineConfig, arrivals: Iterable[Arrival]) -> list[str]:
     """The columns of the first file that has what the pipeline asks for; a broken one may come before it."""
     mistake: ValueError | None = None
     for arrival in arrivals:

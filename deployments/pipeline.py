@@ -12,20 +12,10 @@ from deployments.mistakes import describe_mistakes
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from models.config import MlpConfig, ModelConfig
-from monitoring.config import (
-    DdmTrigger,
-    DriftConfig,
-    DriftTrigger,
-    PerformanceTrigger,
-    RowsTrigger,
-    TriggerConfig,
-    check_cron,
-)
+from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
 from monitoring.performance import METRICS, Metric
 
-DEFAULT_TRIGGER = TriggerConfig(
-    any=[DriftTrigger(kind="drift"), PerformanceTrigger(kind="performance"), RowsTrigger(kind="rows", count=10_000)]
-)
+DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
 
 
 class GateConfig(Config):

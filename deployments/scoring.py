@@ -5,7 +5,7 @@ Shapes: B samples, L window length, C features, K classes.
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -13,12 +13,36 @@ import torch
 from numpy.typing import NDArray
 
 from data.samples import Samples
+from models.network import Network
 
 INPUT, OUTPUT = "inputs", "prediction"
 
 _SAMPLES_AT_ONCE = 4096
 _WARM_UP_RUNS = 10
 _MEASURED_RUNS = 100
+
+
+class Predictor(Protocol):
+    """A network, wherever it runs."""
+
+    def predict_samples(self, samples: Samples) -> NDArray[np.float32]:
+        """Class probabilities (B, K) or values (B,) for all samples; raises ValueError where there are none."""
+        ...
+
+
+class NetworkModel:
+    """A network with one head in torch, for what is never served."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network.eval()
+
+    @torch.no_grad()
+    def predict_samples(self, samples: Samples) -> NDArray[np.float32]:
+        """As `Predictor` says."""
+        if len(samples) == 0:
+            raise ValueError("there are no samples to predict")
+        parts = torch.arange(len(samples)).split(_SAMPLES_AT_ONCE)
+        return torch.cat([self._network(samples.inputs(part)) for part in parts]).numpy()
 
 
 class OnnxModel:

@@ -4,7 +4,7 @@ Every function is pure: it returns a new `Candidate` and leaves the champion as 
 training seed and the number of the newest batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
@@ -16,13 +16,15 @@ from learning.blend import Evidence, no_evidence
 from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.config import HalfLives, Replay, Retrain, Scratch, UpdateConfig
+from learning.fleet import Pupil, learns_in_a_fleet, train_fleet
 from learning.memory import Memory, empty_memory
 from learning.metrics import Cost, Training
 from learning.plan import LearningPlan
 from learning.randomness import seeded
 from learning.strategies import fine_tune, half_lives, last_layer, replay, scratch
 from learning.strategies import retrain as retrain_strategy
-from models.network import Network, copy_head
+from learning.trainer import Trainer
+from models.network import Network, build_network, copy_head
 
 
 class _Update(Protocol):
@@ -58,6 +60,37 @@ def bootstrap(plan: LearningPlan, samples: Samples, callbacks: Sequence[Callback
         memory = _memory_of(plan, samples)
     evidence = no_evidence(plan.task, network.heads, number)
     return _candidate(plan, network, memory, evidence, number, training)
+
+
+def bootstrap_many(plan: LearningPlan, parts: Sequence[Samples]) -> Iterator[tuple[int, Candidate]]:
+    """What `bootstrap` makes of each part, with its place, in the order in which they are done.
+
+    The plan's strategy is `scratch`. Small networks learn many at once (`learning.fleet`): their weights are those of
+    `bootstrap` within rounding, whoever else is there. Raises ValueError and FloatingPointError as `bootstrap` does.
+    """
+    assert isinstance(plan.update, Scratch), "only networks of their own are trained many at once"
+    together = [place for place, samples in enumerate(parts) if len(samples) and learns_in_a_fleet(plan, samples)]
+    for place in sorted(set(range(len(parts))) - set(together)):
+        yield place, bootstrap(plan, parts[place])
+    if not together:
+        return
+    like = build_network(plan.model, parts[together[0]].rows_NC.shape[1], plan.outputs, plan.task)
+    pupils = (_pupil(plan, place, parts[place]) for place in together)
+    for pupil in train_fleet(pupils, like, plan.training):
+        samples, network = parts[pupil.place], pupil.trainer.network
+        number = _last_batch(samples)
+        evidence = no_evidence(plan.task, 1, number)
+        training = pupil.trainer.finish()
+        yield pupil.place, _candidate(plan, network, empty_memory(samples), evidence, number, training)
+
+
+def _pupil(plan: LearningPlan, place: int, samples: Samples) -> Pupil:
+    with seeded(plan.training.seed, _last_batch(samples)):
+        network = scratch.fresh_network(plan, samples)
+        trainer = Trainer(network, samples, plan.training)
+        generator = torch.Generator()
+        generator.set_state(torch.random.default_generator.get_state())
+    return Pupil(place, trainer, generator)
 
 
 def patch(plan: LearningPlan, champion: Candidate, new: Samples) -> Candidate | None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class EpochMetrics(Mapping[str, Any]):
@@ -60,3 +62,8 @@ class Training:
     cost: Cost
     outcome: str = "completed"
     notes: tuple[str, ...] = ()
+
+
+def count_correct(outputs_BKO: Tensor, targets_B: Tensor) -> int:
+    """How many samples the first head's outputs (B, K, O) put into their class."""
+    return int((outputs_BKO[:, 0].argmax(1) == targets_B).sum())

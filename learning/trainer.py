@@ -4,7 +4,7 @@ Shapes: M samples, B samples of one batch, K heads, O outputs. `learning.callbac
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from copy import deepcopy
 from time import perf_counter
@@ -15,12 +15,12 @@ from torch import Tensor
 from data.samples import Samples
 from learning.averaging import MovingAverage
 from learning.batches import Batch, TrainingSet, batch_sizes, batches
-from learning.callbacks import EVENTS, Callback
+from learning.callbacks import Callback, listeners_of
 from learning.class_weights import class_weights
 from learning.config import TrainingConfig
 from learning.engine import Engine, PlainEngine
 from learning.losses import make_loss
-from learning.metrics import Cost, EpochMetrics, Training
+from learning.metrics import Cost, EpochMetrics, Training, count_correct
 from learning.normalisation import normalised_targets
 from learning.optimisers import make_optimiser
 from learning.presets import V2_LEAST_STEPS
@@ -66,9 +66,9 @@ class Trainer:
         if config.ema_decay is not None:
             self.state.average = MovingAverage(network.parameters(), config.ema_decay)
         self._initial = deepcopy(network.state_dict())
-        self._listeners = _listeners(callbacks)
+        self._listeners = listeners_of(callbacks)
         self._uncounted: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._started = perf_counter()
+        self._began = self._started = perf_counter()
         self.threads = config.threads
         self.notes: tuple[str, ...] = ()
 
@@ -79,7 +79,7 @@ class Trainer:
 
     def listen(self, callback: Callback) -> None:
         """Let one more callback hear of the events, after the others."""
-        for event, listeners in _listeners([callback]).items():
+        for event, listeners in listeners_of([callback]).items():
             self._listeners[event].extend(listeners)
 
     def run(self) -> Training:
@@ -88,7 +88,6 @@ class Trainer:
         The best weights stay. Raises FloatingPointError where a loss is not finite, naming step and tensor; the last
         good weights stay.
         """
-        started = perf_counter()
         self.threads = self.threads or self.choose_threads()
         with threads(self.threads):
             self._emit("fit_start")
@@ -96,13 +95,55 @@ class Trainer:
                 while self.state.outcome is None:
                     self._run_epoch()
             except FloatingPointError:
-                self.network.load_state_dict(self.state.best.weights or self._initial)
+                self.give_up()
                 raise
             finally:
                 self._emit("fit_end")
+        return self.finish()
+
+    def epoch_batches(self) -> tuple[list[float], Iterator[Batch]]:
+        """The learning rates and the batches that are left of the epoch at work."""
+        state, engine = self.state, self.engine
+        sizes = self._batch_sizes()
+        order_M = torch.randperm(len(self.training_set), generator=state.generator(state.epoch)).to(engine.device)
+        left = order_M[sum(sizes[: state.step]) :]
+        return self._rates(len(sizes))[state.step :], batches(self.training_set, left, sizes[state.step :])
+
+    def note_step(self, loss: Tensor, outputs_BKO: Tensor, targets: Tensor, learned: int) -> None:
+        """Count a gradient step that was made on so many samples; its loss is looked at later."""
+        self.state.samples_learned += learned
+        self._uncounted.append((loss, outputs_BKO, targets))
+        self.state.step += 1
+        if len(self._uncounted) == COUNTED_AT_ONCE:
+            self.count_uncounted()
+
+    def end_epoch(self, rate: float) -> None:
+        """Validate the network as it is, keep it where it is the best so far, and go on to the next epoch.
+
+        rate: of the epoch's last step. Raises FloatingPointError where a loss is not finite.
+        """
+        state = self.state
+        self.count_uncounted()
+        self._emit("validation_start")
+        with state.average.in_place() if state.average else nullcontext():
+            val_loss, val_accuracy = self._validate(state.epoch)
+        seconds = state.seconds + self.seconds_in_epoch
+        loss_sum, correct, seen = self.engine.total(state.loss_sum, state.correct, state.seen)
+        train_loss, train_accuracy = loss_sum / seen, self._accuracy(correct, seen)
+        metrics = EpochMetrics(state.epoch, train_loss, train_accuracy, val_loss, val_accuracy, rate, seconds)
+        state.history.append(metrics)
+        state.end_epoch()
+        self._emit("epoch_end")
+
+    def give_up(self) -> None:
+        """Put the last good weights back."""
+        self.network.load_state_dict(self.state.best.weights or self._initial)
+
+    def finish(self) -> Training:
+        """What the training did; its best weights are in the network unless it goes on later."""
         if self.state.outcome != "paused":
             self._serve_best()
-        cost = Cost(self.state.samples_learned, perf_counter() - started)
+        cost = Cost(self.state.samples_learned, perf_counter() - self._began)
         assert self.state.outcome is not None
         return Training(tuple(self.state.history), cost, self.state.outcome, (*self.notes, *self._notes()))
 
@@ -138,7 +179,7 @@ class Trainer:
             state.loss_sum += loss * size
         state.loss, state.seen = losses[-1], state.seen + sum(sizes)
         if self.network.task == "classification":
-            state.correct += _correct(torch.cat([o for _, o, _ in waiting]), torch.cat([t for _, _, t in waiting]))
+            state.correct += count_correct(torch.cat([o for _, o, _ in waiting]), torch.cat([t for _, _, t in waiting]))
 
     def _run_epoch(self) -> None:
         state = self.state
@@ -149,40 +190,26 @@ class Trainer:
         if stopped is not None:
             state.stopped = stopped
             return
-        self._emit("validation_start")
-        with state.average.in_place() if state.average else nullcontext():
-            val_loss, val_accuracy = self._validate(state.epoch)
-        seconds = state.seconds + self.seconds_in_epoch
-        loss_sum, correct, seen = self.engine.total(state.loss_sum, state.correct, state.seen)
-        train_loss, train_accuracy = loss_sum / seen, self._accuracy(correct, seen)
-        metrics = EpochMetrics(state.epoch, train_loss, train_accuracy, val_loss, val_accuracy, rate, seconds)
-        state.history.append(metrics)
-        state.end_epoch()
-        self._emit("epoch_end")
+        self.end_epoch(rate)
 
     def _learn_epoch(self) -> float:
         """The epoch's batches that are left; returns the last learning rate."""
         state, engine = self.state, self.engine
         (group,) = state.optimiser.param_groups
-        sizes = self._batch_sizes()
-        rates = self._rates(len(sizes))
-        order_M = torch.randperm(len(self.training_set), generator=state.generator(state.epoch)).to(engine.device)
-        left = order_M[sum(sizes[: state.step]) :]
+        rates, rest = self.epoch_batches()
         if engine.processes > 1:
             torch.manual_seed(state.generator(state.epoch).initial_seed() + engine.rank)
         self.network.train()
         on_start, on_end = self._listeners["batch_start"], self._listeners["batch_end"]
         on_cpu = engine.device.type == "cpu"
-        rest = batches(self.training_set, left, sizes[state.step :])
-        for rate in rates[state.step :]:
+        for rate in rates:
             for event in on_start:
                 event(state)
             if state.stopped is not None and engine.processes == 1:
                 break
             group["lr"] = rate
             loss = self._learn(next(rest))
-            state.step += 1
-            if len(self._uncounted) == COUNTED_AT_ONCE or (on_cpu and not math.isfinite(loss.item())):
+            if on_cpu and not math.isfinite(loss.item()):
                 self.count_uncounted()
             for event in on_end:
                 event(state)
@@ -198,10 +225,8 @@ class Trainer:
         self.engine.step(self.config.clip_norm)
         if self.state.average is not None:
             self.state.average.update()
-        loss = loss.detach()
-        self.state.samples_learned += batch.targets.shape[0]
-        self._uncounted.append((loss, outputs_BKO.detach(), mine.targets))
-        return loss
+        self.note_step(loss.detach(), outputs_BKO.detach(), mine.targets, len(batch.targets))
+        return loss.detach()
 
     def _batch_sizes(self) -> list[int]:
         return batch_sizes(len(self.training_set), self.config.batch_size, max(2, self.engine.processes))
@@ -226,7 +251,7 @@ class Trainer:
             outputs_BKO = self._forward(batch.inputs)
             total += float(self._loss(outputs_BKO, batch.targets, None)) * len(batch.targets)
             if self.network.task == "classification":
-                correct += _correct(outputs_BKO, batch.targets)
+                correct += count_correct(outputs_BKO, batch.targets)
         if not math.isfinite(total):
             raise FloatingPointError(self._not_finite("validation"))
         self.state.best.note(self.network, total / count, epoch, self.config.min_delta)
@@ -275,17 +300,3 @@ class Trainer:
         broken = [name for name, tensor in suspects.items() if not tensor.isfinite().all()]
         epoch = f"epoch {self.state.epoch}, {where}"
         return f"the loss is not finite at {epoch}; not finite: {', '.join(broken) or 'the loss alone'}"
-
-
-def _correct(outputs_BKO: Tensor, targets_B: Tensor) -> int:
-    return int((outputs_BKO[:, 0].argmax(1) == targets_B).sum())
-
-
-def _listeners(callbacks: Iterable[Callback]) -> dict[str, list[Callable[[TrainingState], None]]]:
-    """For each event the methods that say something; the others cost nothing."""
-    chosen: dict[str, list[Callable[[TrainingState], None]]] = {event: [] for event in EVENTS}
-    for callback in callbacks:
-        for event in EVENTS:
-            if getattr(type(callback), event) is not getattr(Callback, event):
-                chosen[event].append(getattr(callback, event))
-    return chosen

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Action = Literal["none", "bootstrap", "patch", "update", "retrain"]
 LearningAction = Literal["patch", "update", "retrain"]
-TriggerKind = Literal["drift", "performance", "score_drift", "rows", "schedule", "manual"]
+TriggerKind = Literal["drift", "performance", "score_drift", "price", "rows", "schedule", "manual"]
 Statistic = Literal["wasserstein", "kolmogorov_smirnov", "jensen_shannon", "psi"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
@@ -73,6 +73,19 @@ def check_cron(text: str) -> str:
     return text
 
 
+class PriceTrigger(_Trigger):
+    """The points of score lost since the line last learned are worth a training, or a training is due.
+
+    Lost is what the champion's scores fall short of that when it was promoted, added up over batches. Where nothing
+    can be seen to be lost it is due after 2·√points batches: as a version that ages by half a point a batch would want.
+    """
+
+    kind: Literal["price"]
+    points: float = Field(
+        default=1.0, ge=0, description="of score on one batch that a training is worth; hundredths of rmse and mae"
+    )
+
+
 class ManualTrigger(_Trigger):
     """A person asked for it (`lehr run --action update`)."""
 
@@ -121,6 +134,7 @@ Trigger = Annotated[
     DriftTrigger
     | PerformanceTrigger
     | RowsTrigger
+    | PriceTrigger
     | ScheduleTrigger
     | ManualTrigger
     | Annotated[ScoreDriftTrigger, Field(discriminator="detector")],

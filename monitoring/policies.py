@@ -1,5 +1,6 @@
 """When to learn: from what was watched to a decision. Pure functions, replayable on history."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from monitoring.config import (
     ManualTrigger,
     PageHinkleyTrigger,
     PerformanceTrigger,
+    PriceTrigger,
     RowsTrigger,
     ScheduleTrigger,
     ScoreDriftTrigger,
@@ -44,6 +46,7 @@ class Situation:
     score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch.
     rows_since: rows that came since the line last learned, this batch included.
     batches_since: batches since the last decision to learn, this one included; None before any.
+    scores_since: the champion's scores on those of them that have labels.
     scored: what the champion's scored rows left on each batch since its promotion, this one last.
     """
 
@@ -58,6 +61,7 @@ class Situation:
     learned_at: datetime | None
     manual: LearningAction | None
     unknown_classes: tuple[str, ...]
+    scores_since: tuple[float, ...] = ()
     scored: tuple[Scored, ...] = ()
 
 
@@ -107,6 +111,8 @@ def _answer(trigger: Trigger, situation: Situation) -> tuple[bool, str]:
             counted = f"{situation.rows_since:,} rows since it last learned"
             fires = situation.rows_since >= trigger.count
             return fires, counted if fires else f"{counted}, fewer than {trigger.count:,}"
+        case PriceTrigger():
+            return _price(trigger, situation)
         case ScheduleTrigger():
             return _schedule(trigger, situation)
         case AdwinTrigger() | PageHinkleyTrigger() | DdmTrigger():
@@ -136,6 +142,29 @@ def _score_drift(trigger: ScoreDriftTrigger, situation: Situation) -> tuple[bool
     fires, batches = losses_rose(trigger, situation.metric, situation.scored), len(situation.scored)
     found = "rose" if fires else "did not rise"
     return fires, f"the losses {found} by {trigger.detector} over {batches} batches since the promotion"
+
+
+def points_lost(metric: Metric, scores: Sequence[float], score_then: float | None) -> float:
+    """How many hundredths the scores fall short of the one before them, all together; for rmse and mae of that one."""
+    if score_then is None:
+        return 0.0
+    return 100 * sum(max(0.0, -gain(metric, score, score_then)) for score in scores)
+
+
+def due_after(points: float) -> float:
+    """After how many batches a training of this price is due, whatever was seen."""
+    return 2 * math.sqrt(points)
+
+
+def _price(trigger: PriceTrigger, situation: Situation) -> tuple[bool, str]:
+    lost = points_lost(situation.metric, situation.scores_since, situation.score_then)
+    waited, due = situation.batches_since or 0, due_after(trigger.points)
+    text = f"{lost:.3g} points of {situation.metric} lost in {waited} batches since it learned"
+    if lost >= trigger.points:
+        return True, f"{text}, a training is worth {trigger.points:g}"
+    if waited >= due:
+        return True, f"{text}; a training worth {trigger.points:g} points is due after {due:.3g}"
+    return False, f"{text}: a training is worth {trigger.points:g}, or due after {due:.3g} batches"
 
 
 def _schedule(trigger: ScheduleTrigger, situation: Situation) -> tuple[bool, str]:

@@ -21,6 +21,12 @@ def update(plan: LearningPlan, champion: Candidate, history: Samples, callbacks:
 
 def train_fresh(plan: LearningPlan, samples: Samples, callbacks: Sequence[Callback]) -> tuple[Network, Training]:
     """A one-headed network trained on the samples."""
+    network = fresh_network(plan, samples)
+    return network, fit(network, samples, plan.training, callbacks)
+
+
+def fresh_network(plan: LearningPlan, samples: Samples) -> Network:
+    """A one-headed network that has learned nothing but the samples' units."""
     network = build_network(plan.model, samples.rows_NC.shape[1], plan.outputs, plan.task)
     fit_normalisers(network, samples)
-    return network, fit(network, samples, plan.training, callbacks)
+    return network

@@ -37,6 +37,7 @@ def trigger(*triggers: dict[str, Any], joined: str = "any", **more: Any) -> Trig
     return TriggerConfig.model_validate({joined: list(triggers), **more})
 
 
+PRICE = {"kind": "price", "points": 2.5}
 DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"kind": "rows", "count": 1000}
 
 
@@ -56,6 +57,21 @@ DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"
         (trigger({**ROWS, "action": "retrain"}, DRIFT), {"rows_since": 1000, "drift": MOVED}, "retrain", "1,000 rows"),
         (trigger(DRIFT, ROWS, joined="all"), {"drift": MOVED}, "none", "fewer than 1,000"),
         (trigger(DRIFT, ROWS, joined="all"), {"drift": MOVED, "rows_since": 2000}, "update", "drifted"),
+        (
+            trigger(PRICE),
+            {"scores_since": (0.895, 0.892), "batches_since": 3},
+            "none",
+            "1.3 points of accuracy lost in 3 batches since it",
+        ),
+        (trigger(PRICE), {"scores_since": (0.89, 0.95, 0.88)}, "update", "3 points of accuracy lost"),
+        (trigger(PRICE), {"scores_since": (0.9,), "batches_since": 6}, "update", "worth 2.5 points is due after 3.16"),
+        (
+            trigger(PRICE),
+            {"scores_since": (0.1,), "score_then": None, "batches_since": 3},
+            "none",
+            "0 points of accuracy lost",
+        ),
+        (trigger(PRICE), {"metric": "rmse", "score_then": 10.0, "scores_since": (10.3,)}, "update", "3 points of rmse"),
         (trigger({"kind": "schedule", "cron": "0 9 * * *"}), {}, "update", "was due at 2026-01-02 09:00"),
         (trigger({"kind": "schedule", "cron": "0 13 * * *"}), {}, "none", "is due at 2026-01-02 13:00"),
         (trigger({"kind": "manual"}), {}, "none", "nobody asked"),
