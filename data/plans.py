@@ -131,11 +131,11 @@ def _moved(base: Conditions, rng: Rng) -> PlannedBatch:
     side = float(rng.choice([-1.0, 1.0]))
     which = str(rng.choice(["fuel", "pull", "working_end", "cooling", "heat wave"]))
     if which == "heat wave":
-        change = side * float(rng.uniform(0.7, 1.2))
+        change = side * float(rng.uniform(0.9, 1.3))
         return PlannedBatch(
             replace(base, season=base.season + change), cause="covariate", events=(f"weather {change:+.1f}",)
         )
-    moved = {which: side * float(rng.uniform(1.2, 2.2))}
+    moved = {which: side * float(rng.uniform(1.5, 2.5))}
     return PlannedBatch(replace(base, moved=moved), cause="covariate", events=(f"{which} {moved[which]:+.1f}",))
 
 
