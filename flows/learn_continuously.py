@@ -24,6 +24,7 @@ from tasks.learn import learn_from_batch
 from tasks.promote import log_refused, promote_candidate
 from tasks.revoke import revoke_champion
 from tasks.store import store_batch
+from tasks.triage import triage_batch
 from tasks.validate import validate_batch
 from tasks.watch import watch_batch
 
@@ -67,14 +68,17 @@ def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | No
 
 
 def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
-    if validate_batch(line, batch).refusal is None:
+    validated = validate_batch(line, batch)
+    if validated.refusal is None:
         store_batch(line, batch)
         watched = watch_batch(line, batch)
-        revoke_champion(line, batch, watched)
+        triaged = triage_batch(line, batch, validated)
+        if not triaged.faulty:
+            revoke_champion(line, batch, watched)
         if compare:
             compare_batch(line, batch)
-        decision = decide_on_batch(line, batch, watched, action)
-        if not _promote_shadow(line, batch, watched):
+        decision = decide_on_batch(line, batch, watched, triaged, action)
+        if triaged.faulty or not _promote_shadow(line, batch, watched):
             _climb(line, batch, decision)
         if compare:
             retrain_compared_with(line, batch)
