@@ -237,6 +237,8 @@ def deploy(*pipelines: Path, output: Path = Path("prefect.yaml")) -> None:
 @app.command
 def status(pipeline: Path | None = None, *, home: Path | None = None) -> None:
     """Say whether lehr is up; of one pipeline, what is in production and which batches have come."""
+    from deployments.setting_aside import readings_set_aside
+
     if pipeline is None:
         _say_whether_up(_settings(home))
         return
@@ -247,6 +249,9 @@ def status(pipeline: Path | None = None, *, home: Path | None = None) -> None:
     console.print(f"champion     {f'version {champion.version}: {champion.reason}' if champion else 'none yet'}")
     for state in ("accepted", "quarantined"):
         console.print(f"{state:<12} {sum(record['status'] == state for record in finished.values())} batches")
+    for number, readings in readings_set_aside(ledger, name).items():
+        sensors = ", ".join(dict.fromkeys(part.feature for part in readings))
+        console.print(f"set aside    batch {number}: {sensors} (lehr release {pipeline} {number} --reason …)")
     console.print(f"unfinished   {len(ledger.batches(name)) - len(finished)} batches")
 
 
@@ -282,6 +287,29 @@ def rollback(pipeline: Path, *, reason: str, to: int | None = None, home: Path |
     name, ledger = _ledger(pipeline, home)
     promotion = roll_back(ledger, Registry(_settings(home).tracking_uri, name), name, reason, to)
     console.print(f"version {promotion.version} is in production again (was {promotion.previous})")
+
+
+@app.command
+def release(pipeline: Path, batch: int, *, reason: str, home: Path | None = None) -> None:
+    """Let the loop learn from readings that triage has set aside, because the sensor was right after all.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file.
+    batch
+        The batch's number, as `lehr status` names it.
+    reason
+        Why; it is kept beside the batch.
+    home
+        Where lehr keeps its state.
+    """
+    from deployments.setting_aside import release as release_readings
+
+    name, ledger = _ledger(pipeline, home)
+    readings = release_readings(ledger, name, batch, reason)
+    sensors = ", ".join(dict.fromkeys(part.feature for part in readings))
+    console.print(f"batch {batch}: the readings of {sensors} may be learned from")
 
 
 @app.command

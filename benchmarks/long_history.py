@@ -36,13 +36,15 @@ from deployments.exporting import export_version
 from deployments.judging import judge_version
 from deployments.ladder import Rung
 from deployments.line import Line, open_ledger
-from deployments.outcomes import Batch, Exported, Judged, Stored, Watched
+from deployments.outcomes import Batch, Exported, Judged, Stored, Validated, Watched
 from deployments.pipeline import PipelineConfig
 from deployments.promotion import promote_version
 from deployments.registry import Registry
 from deployments.settings import Settings
+from deployments.triaging import triage_stored
 from deployments.watching import watch
 from learning.learn import bootstrap
+from monitoring.causes import Triage
 from monitoring.performance import score
 from monitoring.policies import Decision, decide
 
@@ -95,8 +97,11 @@ def take_through(line: Line, number: int, frame: pl.DataFrame) -> dict[str, floa
     note("validate", {"rows": frame.height, "rows_quarantined": 0, "refusal": None, "warnings": []})
     note("store", asdict(timed("store", lambda: _store(line, batch, frame))))
     watched = timed("watch", lambda: watch(line, batch))
-    note("watch", _plain(watched))
-    decision = timed("decide", lambda: decide(line.config.trigger, situation_of(line, batch, watched, None)))
+    note("watch", _plain(Watched, watched))
+    validated = Validated(frame.height, 0, None, ())
+    triaged = timed("triage", lambda: triage_stored(line, batch, validated))
+    note("triage", _plain(Triage, triaged))
+    decision = timed("decide", lambda: decide(line.config.trigger, situation_of(line, batch, watched, triaged, None)))
     note("decide", asdict(decision))
     if decision.action != "none":
         _learn(line, batch, "bootstrap" if champion_of(line) is None else "update", decision, timed)
@@ -104,10 +109,10 @@ def take_through(line: Line, number: int, frame: pl.DataFrame) -> dict[str, floa
     return timed.seconds
 
 
-def _plain(watched: Watched) -> Any:
+def _plain(kind: type[Any], outcome: Any) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Watched).dump_python(watched, mode="json")
+    return TypeAdapter(kind).dump_python(outcome, mode="json")
 
 
 def _store(line: Line, batch: Batch, frame: pl.DataFrame) -> Stored:

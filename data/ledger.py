@@ -1,6 +1,6 @@
 """The ledger: the truth about batches, what was done with them, versions and promotions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -144,10 +144,14 @@ class Ledger:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, step=step).order_by(StepRow.at))
             return {row.batch_id: row.result for row in rows}
 
-    def latest_outcome(self, pipeline: str, step: str, before: int) -> Any:
-        """What a step said of the latest batch before this number that it did anything with; None before any."""
+    def latest_outcome(self, pipeline: str, step: str, before: int, without: Collection[int] = ()) -> Any:
+        """What a step said of the latest batch before this number that it did anything with; None before any.
+
+        without: the numbers of batches that do not count.
+        """
         same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
         query = select(StepRow.result).join(BatchRow, same).where(BatchRow.pipeline == pipeline, StepRow.step == step)
+        query = query.where(BatchRow.number.not_in(without)) if without else query
         newest = query.where(BatchRow.number < before).order_by(BatchRow.number.desc()).limit(1)
         with Session(self._engine) as session:
             return session.scalar(newest)

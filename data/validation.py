@@ -1,7 +1,7 @@
 """Is this batch sound? Rows that are not go to quarantine; a batch that is not, goes whole."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from data.expectations import check_expectations
 from data.fingerprint import find_mismatch
 from data.outcomes import Outcome, Severity
 from data.schema import Schema
+from data.sensor_expectations import SENSOR_EXPECTATIONS
 from data.suite import INFINITE, READINGS, ROW_COUNTS, count_readings
 
 
@@ -61,6 +62,12 @@ def validate(
     return ValidationReport(
         findings, reasons, _refusal(outcomes, reasons, frame.height, max_quarantined_share, window_length)
     )
+
+
+def suspect_sensors(report: ValidationReport, features: Sequence[str]) -> tuple[str, ...]:
+    """The features that break an expectation about sensors: flat, dead or jumping, as a person said they must not."""
+    named = {finding.column for finding in report.findings if finding.expectation in SENSOR_EXPECTATIONS}
+    return tuple(feature for feature in features if feature in named)
 
 
 def _check_columns(suite: Mapping[str, Any], schema: Schema) -> None:

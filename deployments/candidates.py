@@ -14,6 +14,7 @@ from deployments.drafts import Classes
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch
+from deployments.setting_aside import sound_rows
 from learning.callbacks import Callback
 from learning.candidate import Candidate
 from learning.learn import bootstrap, learns_from_history, patch, retrain, update
@@ -46,7 +47,7 @@ def _from_history(
     line: Line, batch: Batch, lineage: Version | None, callbacks: Sequence[Callback] = ()
 ) -> tuple[Candidate, Classes] | None:
     """A first candidate, or a retrain of the lineage; its classes are all that the training rows hold."""
-    frame = line.store.read(batches=range(1, batch.number + 1), split="train")
+    frame = sound_rows(line, range(1, batch.number + 1), split="train")
     classes = classes_of(frame, line.schema)
     history = make_samples(frame, line.schema, line.window_length, classes)
     if len(history) == 0 or (classes is not None and len(classes) < 2):
@@ -65,7 +66,7 @@ def plan_of(line: Line, classes: Classes) -> LearningPlan:
 
 def training_samples(line: Line, batches: range, classes: Classes) -> Samples:
     """Labelled training samples of some batches."""
-    frame = line.store.read(batches=batches, split="train")
+    frame = sound_rows(line, batches, split="train")
     return make_samples(frame, line.schema, line.window_length, classes)
 
 

@@ -8,13 +8,17 @@ from pydantic import TypeAdapter
 from deployments.champions import lineage_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
-from monitoring.config import LearningAction
-from monitoring.policies import Situation
+from deployments.setting_aside import faulty_batches
+from monitoring.causes import Triage
+from monitoring.config import LearningAction, TriggerKind
+from monitoring.policies import Situation, fired_kinds
 from monitoring.score_drift import Scored
 
 
-def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Situation:
-    """The situation after the batch was watched."""
+def situation_of(
+    line: Line, batch: Batch, watched: Watched, triaged: Triage, manual: LearningAction | None
+) -> Situation:
+    """The situation after the batch was watched and its cause named."""
     lineage = lineage_of(line)
     through = lineage.candidate.trained_through if lineage else 0
     stored = line.ledger.outcomes(line.name, "validate", since=through + 1)
@@ -23,6 +27,8 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
     metric = line.config.metric
     since = line.ledger.outcomes(line.name, "watch", since=max(learned, default=0) + 1)
+    faulty = faulty_batches(line.ledger, line.name)
+    scores = [w["score_before"] for number, w in since.items() if number not in faulty]
     return Situation(
         champion=watched.champion,
         drift=watched.drift,
@@ -36,14 +42,21 @@ def situation_of(line: Line, batch: Batch, watched: Watched, manual: LearningAct
         manual=manual,
         unknown_classes=watched.unknown_classes,
         scored=_scored_since_promoted(line, batch, watched),
-        scores_since=tuple(w["score_before"][metric] for w in since.values() if w["score_before"]),
+        scores_since=tuple(score[metric] for score in scores if score),
+        triage=triaged,
     )
 
 
+def fired_on(line: Line, batch: Batch, watched: Watched, triaged: Triage) -> tuple[TriggerKind, ...]:
+    """The kinds of trigger that fire on a batch, whether or not the pipeline acts on them."""
+    return fired_kinds(line.config.trigger, situation_of(line, batch, watched, triaged, None))
+
+
 def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:
-    """What each batch left that the same champion scored, without another in between, up to this one."""
-    outcomes = line.ledger.outcomes(line.name, "watch")
-    earlier = [TypeAdapter(Watched).validate_python(outcomes[n]) for n in sorted(outcomes) if n < batch.number]
+    """What each sound batch left that the same champion scored, without another in between, up to this one."""
+    outcomes, faulty = line.ledger.outcomes(line.name, "watch"), faulty_batches(line.ledger, line.name)
+    counted = [n for n in sorted(outcomes) if n < batch.number and n not in faulty]
+    earlier = [TypeAdapter(Watched).validate_python(outcomes[n]) for n in counted]
     same = takewhile(lambda before: before.champion == watched.champion, reversed(earlier))
     found = [*reversed([before.scored for before in same]), watched.scored]
     return tuple(scored for scored in found if scored is not None)

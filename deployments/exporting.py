@@ -16,6 +16,7 @@ from deployments.outcomes import Batch, Exported
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
 from deployments.scoring import OnnxModel, Predictor
+from deployments.setting_aside import sound_holdout, sound_rows
 from deployments.versions import save_version
 from learning.candidate import Candidate
 from monitoring.reference import Reference, make_reference
@@ -36,7 +37,7 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     card = make_card(line.config, line.schema.features, candidate, classes, rung, origin)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
     sketch, memory = reference.save(), candidate.memory.to_frame()
-    packed = pack(onnx, Packed(card, sketch, memory, line.store.read_holdout(through=batch.number)))
+    packed = pack(onnx, Packed(card, sketch, memory, sound_holdout(line, batch.number)))
     digest = save_version(line.version_folder(number), packed, card, sketch, memory)
     line.ledger.register_version(line.name, number, digest, parent.number if parent else None, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
@@ -46,7 +47,7 @@ def latest_rows(line: Line, through: int) -> pl.DataFrame:
     """The latest few thousand stored rows up to a batch, in order of time."""
     kept: list[pl.DataFrame] = []
     for number in range(through, 0, -1):
-        kept.insert(0, line.store.read(batches=range(number, number + 1)))
+        kept.insert(0, sound_rows(line, range(number, number + 1)))
         if sum(frame.height for frame in kept) >= REFERENCE_ROWS:
             break
     return pl.concat(kept).tail(REFERENCE_ROWS)

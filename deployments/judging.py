@@ -12,6 +12,7 @@ from deployments.candidates import trained_targets
 from deployments.champions import Version, champion_of, version_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged
+from deployments.setting_aside import sound_holdout
 from learning.blend import relevance
 from monitoring.performance import LOWER_IS_BETTER, Predictions, score
 
@@ -22,7 +23,7 @@ def judge_version(line: Line, batch: Batch, exported: Exported, wealth: float = 
     wealth: what the version has shown in the shadow, if it was there.
     """
     candidate, champion = version_of(line, exported.version), champion_of(line)
-    holdouts = line.store.read_holdout(through=batch.number)
+    holdouts = sound_holdout(line, batch.number)
     samples = make_samples(holdouts, line.schema, line.window_length, candidate.classes, keep_unknown=True)
     evidence = _evidence(line, batch, samples, candidate, champion, exported.parity_error)
     evidence = replace(evidence, wealth=wealth)

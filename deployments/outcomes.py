@@ -22,12 +22,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Validated:
-    """What validation let through; a refusal is the reason why the whole batch was quarantined."""
+    """What validation let through; a refusal is the reason why the whole batch was quarantined.
+
+    sensors: columns that break an expectation about a sensor.
+    """
 
     rows: int
     rows_quarantined: int
     refusal: str | None
     warnings: tuple[str, ...]
+    sensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "rows_quarantined": validated["rows_quarantined"],
         "drift": watched.get("drift"),
         "drift_page": watched.get("drift_page"),
+        "triage": journal.get("triage"),
         "decision": journal.get("decide"),
         "action_taken": rung,
         "score_before": watched.get("score_before"),
@@ -51,7 +52,7 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
 
 def duplicate_record(batch: Batch, name: str, champion: int | None) -> dict[str, Any]:
     """The record of a batch that came again: nothing was done with it."""
-    nothing = dict.fromkeys(("reason", "drift", "decision", "score_before", "gate"))
+    nothing = dict.fromkeys(("reason", "drift", "triage", "decision", "score_before", "gate"))
     cost = {"samples": 0, "seconds": 0.0}
     same = {"batch": batch.number, "name": name, "id": batch.id, "status": "duplicate"}
     return {

@@ -22,6 +22,7 @@ from deployments.line import open_ledger
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
 from deployments.scoring import OnnxModel
+from deployments.setting_aside import readings_set_aside, without_readings
 from deployments.settings import Settings
 from learning.callbacks import Callback
 from learning.candidate import Candidate
@@ -83,7 +84,8 @@ def read_stored(config: PipelineConfig, settings: Settings, days: int | None) ->
     if kept is None:
         raise ValueError(f"nothing is stored of the pipeline {config.name} under {settings.home}: lehr run it first")
     schema = resolve_schema(config.data, config.task, kept["columns"])
-    rows = FeatureStore(settings.home / config.name / "store").read()
+    stored = FeatureStore(settings.home / config.name / "store").read()
+    rows = without_readings(stored, schema.features, readings_set_aside(ledger, config.name))
     if days is not None:
         rows = _latest(rows, schema, ledger, config.name, timedelta(days=days))
     learned, held_out = (rows.filter(pl.col("lehr_split") == split) for split in ("train", "holdout"))

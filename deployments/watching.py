@@ -12,6 +12,7 @@ from deployments.exporting import latest_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Rivalry, Watched
 from deployments.rivalry import compare_with_rival
+from deployments.setting_aside import faulty_batches
 from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
 from monitoring.performance import row_losses, score, score_all
@@ -50,8 +51,12 @@ def watch(line: Line, batch: Batch) -> Watched:
 
 
 def _evidence_so_far(line: Line, batch: Batch, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:
-    """What the latest batch before this one left of the rivals and of drift, if it had the same champion."""
-    found = line.ledger.latest_outcome(line.name, "watch", before=batch.number)
+    """What the latest batch before this one left of the rivals and of drift, if it had the same champion.
+
+    A batch with a faulty sensor is no evidence for either.
+    """
+    faulty = faulty_batches(line.ledger, line.name)
+    found = line.ledger.latest_outcome(line.name, "watch", batch.number, without=faulty)
     before = None if found is None else TypeAdapter(Watched).validate_python(found)
     if before is None or before.champion != champion.number:
         return None, None

@@ -8,11 +8,12 @@ from prefect.runtime import flow_run
 
 from data.inbox import take, waiting
 from data.sources import Arrival, iter_arrivals
+from deployments.deciding import fired_on
 from deployments.line import Line, Overrides, inbox_of, open_line
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
 from deployments.settings import Settings
-from monitoring.config import LearningAction
+from monitoring.config import LearningAction, TriggerKind
 from monitoring.policies import Decision
 from tasks.climb import climb
 from tasks.compare import compare_batch, retrain_compared_with
@@ -24,6 +25,7 @@ from tasks.judge import judge_candidate
 from tasks.promote import log_refused, promote_candidate
 from tasks.revoke import revoke_champion
 from tasks.store import store_batch
+from tasks.triage import triage_batch
 from tasks.validate import validate_batch
 from tasks.watch import watch_batch
 
@@ -86,19 +88,24 @@ def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | No
 
 
 def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
-    watched: Watched | None = None
-    if validate_batch(line, batch).refusal is None:
+    fired: tuple[TriggerKind, ...] = ()
+    validated = validate_batch(line, batch)
+    if validated.refusal is None:
         store_batch(line, batch)
         watched = watch_batch(line, batch)
-        revoke_champion(line, batch, watched)
+        triaged = triage_batch(line, batch, validated)
+        if not triaged.faulty:
+            revoke_champion(line, batch, watched)
         if compare:
             compare_batch(line, batch)
-        decision = decide_on_batch(line, batch, watched, action)
-        if not _promote_shadow(line, batch, watched) and (passed := climb(line, batch, decision.action)):
+        decision = decide_on_batch(line, batch, watched, triaged, action)
+        fired = fired_on(line, batch, watched, triaged)
+        promoted = not triaged.faulty and _promote_shadow(line, batch, watched)
+        if not promoted and (passed := climb(line, batch, decision.action)):
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
         if compare:
             retrain_compared_with(line, batch)
-    return finish_batch(line, batch, watched)
+    return finish_batch(line, batch, fired)
 
 
 def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:

@@ -8,15 +8,18 @@ from prefect.runtime import flow_run
 
 from data.inbox import take, waiting
 from data.sources import Arrival, iter_arrivals
+from deployments.deciding import fired_on
 from deployments.line import Line, inbox_of, open_line
-from deployments.outcomes import Batch, Watched
+from deployments.outcomes import Batch
 from deployments.report import build_report
 from deployments.settings import Settings
+from monitoring.config import TriggerKind
 from tasks.decide import decide_on_batch, leave_to_retrain
 from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
 from tasks.revoke import revoke_champion
 from tasks.store import store_batch
+from tasks.triage import triage_batch
 from tasks.validate import validate_batch
 from tasks.watch import watch_batch
 
@@ -55,11 +58,15 @@ def _watch_arrival(line: Line, arrival: Arrival) -> dict[str, Any]:
 
 
 def _watch_batch(line: Line, batch: Batch) -> dict[str, Any]:
-    watched: Watched | None = None
+    fired: tuple[TriggerKind, ...] = ()
     due = False
-    if validate_batch(line, batch).refusal is None:
+    validated = validate_batch(line, batch)
+    if validated.refusal is None:
         store_batch(line, batch)
         watched = watch_batch(line, batch)
-        revoke_champion(line, batch, watched)
-        due = leave_to_retrain(line, batch, decide_on_batch(line, batch, watched, None))
-    return finish_batch(line, batch, watched, due)
+        triaged = triage_batch(line, batch, validated)
+        if not triaged.faulty:
+            revoke_champion(line, batch, watched)
+        fired = fired_on(line, batch, watched, triaged)
+        due = leave_to_retrain(line, batch, decide_on_batch(line, batch, watched, triaged, None))
+    return finish_batch(line, batch, fired, due)

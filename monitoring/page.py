@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from monitoring.causes import cause_in_words
 from monitoring.performance import LOWER_IS_BETTER, Metric, gain
 from monitoring.plots import (
     ACTIONS,
@@ -196,6 +197,7 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "decided": decision["action"] if decision else "",
         "reason": reasons.get(record["status"], accepted),
         "revoked": _revoked(record.get("revoked")),
+        "triage": _triage(record.get("triage")),
         "score": scores.show(metric_value(record.get("score_before"), scores.metric)),
         "others": {key: scores.show(metric_value(record.get(key), scores.metric)) for key in LINES},
         "verdict": "" if gate is None else "passed" if gate["passed"] else "refused",
@@ -215,6 +217,19 @@ def _revoked(revoked: Mapping[str, Any] | None) -> str:
         return ""
     back, again = revoked["version"], revoked["champion"]
     return f"Version {back} was taken back, version {again} serves again: {revoked['reason']}"
+
+
+def _triage(triage: Mapping[str, Any] | None) -> dict[str, str]:
+    """What happened to the batch, where anything did, and which readings are set aside."""
+    if triage is None or (triage["cause"] == "none" and not triage["also"]):
+        return {}
+    sensors = ", ".join(dict.fromkeys(part["feature"] for part in triage["set_aside"]))
+    aside = (
+        f"Readings of {sensors} are set aside: nothing learns from them until a person releases them."
+        if sensors
+        else ""
+    )
+    return {"cause": cause_in_words(triage), "reason": triage["reason"], "aside": aside}
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, Any]:

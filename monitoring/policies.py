@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cronsim import CronSim
 
+from monitoring.causes import Triage
 from monitoring.config import (
     Action,
     AdwinTrigger,
@@ -28,6 +29,8 @@ from monitoring.drift import DriftReport
 from monitoring.performance import Metric, gain
 from monitoring.score_drift import Scored, losses_rose
 
+CLOCKS = (RowsTrigger, ScheduleTrigger, ManualTrigger)
+"""Triggers that ask for learning whatever the readings say."""
 _STRENGTH: tuple[LearningAction, ...] = ("patch", "update", "retrain")
 
 
@@ -48,6 +51,7 @@ class Situation:
     batches_since: batches since the last decision to learn, this one included; None before any.
     scores_since: the champion's scores on those of them that have labels.
     scored: what the champion's scored rows left on each batch since its promotion, this one last.
+    triage: what happened to the batch; None where nobody asked.
     """
 
     champion: int | None
@@ -63,6 +67,7 @@ class Situation:
     unknown_classes: tuple[str, ...]
     scores_since: tuple[float, ...] = ()
     scored: tuple[Scored, ...] = ()
+    triage: Triage | None = None
 
 
 def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
@@ -89,11 +94,19 @@ def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:
     triggers = trigger.any or trigger.all or []
     answers = [_answer(t, situation) for t in triggers]
     fired: list[tuple[LearningAction, str]] = [
-        (t.action, text) for t, (fires, text) in zip(triggers, answers, strict=True) if fires
+        _softened(t, text, situation.triage) for t, (fires, text) in zip(triggers, answers, strict=True) if fires
     ]
     if not fired or (trigger.all is not None and len(fired) < len(triggers)):
         return Decision("none", "; ".join(text for fires, text in answers if not fires))
     return Decision(_strongest([action for action, _ in fired]), "; ".join(text for _, text in fired))
+
+
+def _softened(trigger: Trigger, text: str, triage: Triage | None) -> tuple[LearningAction, str]:
+    """What comes back was learned once: what drift or a lost score asks for is a new blend first."""
+    known = triage is not None and triage.cause == "season"
+    if not known or isinstance(trigger, CLOCKS) or trigger.action != "update":
+        return trigger.action, text
+    return "patch", f"{text}; seen before, so a new blend first"
 
 
 def _strongest(actions: Sequence[LearningAction]) -> LearningAction:
@@ -102,6 +115,9 @@ def _strongest(actions: Sequence[LearningAction]) -> LearningAction:
 
 def _answer(trigger: Trigger, situation: Situation) -> tuple[bool, str]:
     """Whether a trigger fires, and the sentence that says why or why not."""
+    faulty = situation.triage.features if situation.triage is not None and situation.triage.faulty else ()
+    if faulty and not isinstance(trigger, CLOCKS):
+        return False, f"{trigger.kind} says nothing while {', '.join(faulty)} cannot be trusted"
     match trigger:
         case DriftTrigger():
             return _drift(situation.drift)

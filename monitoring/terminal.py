@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitoring.causes import cause_in_words
 from monitoring.sight import sight_of
 
 STATUS_STYLE = {"accepted": "green", "quarantined": "red", "duplicate": "dim"}
@@ -36,8 +37,17 @@ def batch_line(record: Mapping[str, Any], metric: str) -> Text:
         line.append(f"  {metric} {figure(record['score_before'][metric])}", "cyan")
     if record.get("revoked") is not None:
         line.append(f"  ← version {record['revoked']['champion']} is back: {record['revoked']['reason']}", "magenta")
+    line.append_text(_triage(record.get("triage")))
     line.append(f"  {record['decision']['action']}: {record['decision']['reason']}")
     return line.append_text(_outcome(record))
+
+
+def _triage(triage: Mapping[str, Any] | None) -> Text:
+    """What happened, where anything did."""
+    if triage is None or (triage["cause"] == "none" and not triage["also"]):
+        return Text()
+    words = cause_in_words(triage)
+    return Text(f"  {words}: {triage['reason']}", "red" if triage["set_aside"] else "yellow")
 
 
 def _outcome(record: Mapping[str, Any]) -> Text:

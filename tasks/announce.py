@@ -1,5 +1,6 @@
 """Announce: what happened to a batch, as Prefect events that automations, alerts and other deployments start from."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -7,17 +8,14 @@ from prefect.events import emit_event
 
 from data.ledger import Promotion
 from deployments.announcements import ROLLED_BACK, Announcement, announcements
-from deployments.deciding import situation_of
 from deployments.definitions import pipeline_resource
 from deployments.line import Line
-from deployments.outcomes import Batch, Watched
-from monitoring.policies import fired_kinds
+from deployments.outcomes import Batch
+from monitoring.config import TriggerKind
 
 
-def announce_batch(line: Line, batch: Batch, record: dict[str, Any], watched: Watched | None, due: bool) -> None:
+def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Collection[TriggerKind], due: bool) -> None:
     """Emit the batch's events; one that was emitted before a crash has the same id the second time."""
-    situation = None if watched is None else situation_of(line, batch, watched, None)
-    fired = () if situation is None else fired_kinds(line.config.trigger, situation)
     for announcement in announcements(record, fired, due):
         emit(line, batch.id, announcement)
 

@@ -3,15 +3,18 @@
 from deployments.deciding import situation_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
+from monitoring.causes import Triage
 from monitoring.config import LearningAction
 from monitoring.policies import Decision, decide
 from tasks.step import step
 
 
 @step("decide", Decision)
-def decide_on_batch(line: Line, batch: Batch, watched: Watched, manual: LearningAction | None) -> Decision:
-    """Apply the pipeline's trigger policy to what was watched."""
-    return decide(line.config.trigger, situation_of(line, batch, watched, manual))
+def decide_on_batch(
+    line: Line, batch: Batch, watched: Watched, triaged: Triage, manual: LearningAction | None
+) -> Decision:
+    """Apply the pipeline's trigger policy to what was watched and named."""
+    return decide(line.config.trigger, situation_of(line, batch, watched, triaged, manual))
 
 
 @step("leave", bool)

@@ -7,25 +7,26 @@ from prefect import get_run_logger
 from data.landing import clear_landing
 from deployments.drafts import clear_drafts
 from deployments.line import Line
-from deployments.outcomes import Batch, Watched
+from deployments.outcomes import Batch
 from deployments.report import batch_record
+from monitoring.config import TriggerKind
 from monitoring.terminal import batch_line, open_console
 from tasks.announce import announce_batch
 from tasks.step import step
 
 
 @step("finish", dict[str, Any])
-def finish_batch(line: Line, batch: Batch, watched: Watched | None, due: bool = False) -> dict[str, Any]:
+def finish_batch(line: Line, batch: Batch, fired: tuple[TriggerKind, ...] = (), due: bool = False) -> dict[str, Any]:
     """Gather what the steps said into one record, announce it, and clear what only they needed.
 
-    due: learning from the batch is left to a run of its own.
+    fired: the kinds of trigger that fire on it. due: learning from it is left to a run of its own.
     """
     champion = line.ledger.champion(line.name)
     journal = line.ledger.journal(line.name, batch.id)
     clear_drafts(line.draft_folder(batch.number))
     clear_landing(line.landing, batch.id)
     record = batch_record(batch, journal, champion.version if champion else None)
-    announce_batch(line, batch, record, watched, due)
+    announce_batch(line, batch, record, fired, due)
     return record
 
 

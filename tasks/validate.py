@@ -5,7 +5,7 @@ from data.quarantine import quarantine_batch, quarantine_rows
 from data.readers import BadBatch, read_batch
 from data.sources import Arrival
 from data.suite import suite_for
-from data.validation import validate
+from data.validation import suspect_sensors, validate
 from deployments.line import Line
 from deployments.outcomes import Batch, Validated
 from tasks.show import show_validation
@@ -34,7 +34,8 @@ def _validate(line: Line, batch: Batch) -> Validated:
         quarantine_rows(line.quarantine, batch.id, frame, report.reasons)
     sound = stage(line.landing, batch.id, frame, line.schema.group, report.reasons)
     warnings = tuple(finding.text for finding in report.findings)
-    return Validated(sound, len(report.reasons), None, warnings)
+    sensors = suspect_sensors(report, line.schema.features)
+    return Validated(sound, len(report.reasons), None, warnings, sensors)
 
 
 def _refused(line: Line, arrival: Arrival, reason: str, rows: int = 0) -> Validated:

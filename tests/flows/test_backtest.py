@@ -1,10 +1,12 @@
 """A cached replay decides as the live loop did."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data.plans import demo_plan
 from data.sources import iter_arrivals
 from data.synthetic import write_line
 from deployments.backtesting import make_past
@@ -36,10 +38,13 @@ def passed(record: dict[str, Any]) -> bool:
 
 
 def live(tmp_path: Path, trigger: str, strategy: str) -> tuple[list[dict[str, Any]], History]:
-    """A run in which every version that was learned went live: the backtest replays no gate."""
+    """A run without faulty sensors in which every version that was learned went live: a backtest replays neither
+    triage nor gate.
+    """
     pipeline, source = tmp_path / "line.yaml", tmp_path / "source"
     pipeline.write_text(PIPELINE.format(trigger=trigger, strategy=strategy))
-    files = write_line(source, batches=7, rows=200)
+    plan = [replace(batch, faults=()) for batch in demo_plan(7)]
+    files = write_line(source, batches=7, rows=200, plan=plan)
     files[2].with_name("line-03broken.csv").write_text("no table\n")
     report = learn_continuously(pipeline=str(pipeline), sources=[str(source)], home=str(tmp_path / "home"))
     pipeline.with_suffix(".suite.json").unlink()

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from monitoring.causes import Triage
 from monitoring.config import TriggerConfig
 from monitoring.drift import Distance, DriftReport
 from monitoring.evidence import Carrier, DriftEvidence
@@ -38,6 +39,8 @@ def trigger(*triggers: dict[str, Any], joined: str = "any", **more: Any) -> Trig
 
 
 PRICE = {"kind": "price", "points": 2.5}
+FAULTY = {"triage": Triage("sensor_fault", ("s1",), "s1 is stuck")}
+KNOWN = {"triage": Triage("season", ("s1",), "back again")}
 DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"kind": "rows", "count": 1000}
 
 
@@ -77,6 +80,18 @@ DRIFT, DROP, ROWS = {"kind": "drift"}, {"kind": "performance", "drop": 0.05}, {"
         (trigger({"kind": "manual"}), {}, "none", "nobody asked"),
         (trigger({"kind": "manual"}), {"manual": "patch"}, "patch", "a person asked for patch"),
         (trigger(DRIFT), {"unknown_classes": ("chip",)}, "retrain", "does not know: chip"),
+        (
+            trigger(DRIFT, DROP),
+            {"drift": MOVED, "score_now": 0.5, **FAULTY},
+            "none",
+            "drift says nothing while s1 cannot",
+        ),
+        (trigger(DRIFT, ROWS), {"drift": MOVED, "rows_since": 1000, **FAULTY}, "update", "1,000 rows since"),
+        (trigger(DRIFT), {"drift": MOVED, **KNOWN}, "patch", "seen before, so a new blend first"),
+        (trigger({**DRIFT, "action": "retrain"}), {"drift": MOVED, **KNOWN}, "retrain", "drifted"),
+        (trigger(ROWS), {"rows_since": 1000, **KNOWN}, "update", "1,000 rows since"),
+        (trigger(DRIFT), KNOWN, "none", "no drift"),
+        (trigger(DRIFT), {"manual": "update", **FAULTY}, "update", "a person asked"),
         (trigger(DRIFT, cooldown_batches=5), {"drift": MOVED}, "none", "cooling down: 5 of 5 batches"),
         (trigger(DRIFT, cooldown_batches=4), {"drift": MOVED}, "update", "drifted"),
     ],
