@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data.seals import Seal
-from deployments.gate import Verdict
+from deployments.verdict import Verdict
 from monitoring.drift import DriftReport
 from monitoring.score_drift import Scored
 from monitoring.wager import ENOUGH, Wager
