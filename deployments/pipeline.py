@@ -27,6 +27,7 @@ class GateConfig(Config):
     """
 
     appetite: Literal["probation", "proof"] = "probation"
+    shadow_batches: int = Field(default=50, ge=4, description="labelled batches after which a rival is given up")
     metric: Metric | None = Field(default=None, description="null: accuracy for classification, rmse for regression")
     threshold: float | None = Field(
         default=None,
