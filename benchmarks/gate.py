@@ -66,7 +66,7 @@ EQUALS: dict[str, Callable[[Rng], Floats]] = {
 
 
 def catastrophes(share: float) -> Callable[[Rng], Floats]:
-    """A challenger that alone gets this share of rows wrong and is a little better on the others: no better on average."""
+    """A challenger that alone gets this share of rows wrong and is a little better on others: no better on average."""
 
     def make(rng: Rng) -> Floats:
         rare = rng.random((BATCHES, ROWS)) < share

@@ -23,7 +23,8 @@ class GateConfig(Config):
 
     appetite: how a better version gets into production. probation: as soon as the checks hold; its predecessor goes on
     scoring beside it, and takes its place again once it has proven to be the better one. proof: the candidate scores
-    beside the champion first, and goes live once it has proven to be better.
+    beside the champion first, and goes live once it has proven to be better. After `shadow_batches` without proof the
+    predecessor is no longer compared, or the lineage in the shadow given up.
     """
 
     appetite: Literal["probation", "proof"] = "probation"

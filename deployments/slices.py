@@ -25,6 +25,8 @@ FEWEST_ROWS = 30
 END = 0.1
 """The low and the high end of a sensor's readings are the rows up to and from these quantiles."""
 MOST_NAMED = 5
+CLEAR = 0.99
+"""How sure a loss must be over all slices together; with .9 one equal candidate in six was refused, not one in ten."""
 
 Rows = NDArray[np.bool_]
 Family = Literal["regimes", "groups", "classes", "sensors"]
@@ -105,7 +107,7 @@ def _compare(config: GateConfig, metric: Metric, evidence: Judged) -> _Compared 
         rows_BS,
         np.array([s.number for s in slices]),
         worst_of_S,
-        confidence=config.confidence,
+        confidence=CLEAR,
         resamples=config.resamples,
         seed=evidence.seed,
     )
