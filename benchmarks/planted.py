@@ -228,31 +228,30 @@ def _with_copy(samples: Samples) -> Samples:
 
 
 def run(seeds: int) -> dict[str, dict[str, str]]:
-    """Every candidate's verdict: `passed`, or the checks that refused it."""
+    """Every candidate's verdict, printed as it comes: `passed`, or the checks that refused it."""
     found: dict[str, dict[str, str]] = {"bad": {}, "better": {}, "honest": {}}
+
+    def note(group: str, name: str, verdict: Verdict) -> None:
+        refused = ", ".join(c.name for c in verdict.checks if not c.passed)
+        found[group][name] = refused or "passed"
+        print(f"{group:<7} {name:<62} {found[group][name]}", flush=True)
+
     for seed in range(seeds):
         for task in TASKS:
             with tempfile.TemporaryDirectory() as name, open_scene(Path(name), task, seed) as scene:
-                found["honest"][f"{task} {seed}"] = _answer(scene.judge(scene.honest))
+                note("honest", f"{task} {seed}", scene.judge(scene.honest))
                 for kind, candidate in plant(scene, seed).items():
-                    found["bad"][f"{task} {seed}: {kind}"] = _answer(scene.judge(candidate))
+                    note("bad", f"{task} {seed}: {kind}", scene.judge(candidate))
             with tempfile.TemporaryDirectory() as name, open_scene(Path(name), task, seed, learned=1) as scene:
                 for kind, candidate in better(scene, seed, 4).items():
-                    found["better"][f"{task} {seed}: {kind}"] = _answer(scene.judge(candidate))
+                    note("better", f"{task} {seed}: {kind}", scene.judge(candidate))
     return found
-
-
-def _answer(verdict: Verdict) -> str:
-    return "passed" if verdict.passed else ", ".join(c.name for c in verdict.checks if not c.passed)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     found = run(parser.parse_args().seeds)
-    for group, answers in found.items():
-        for name, answer in answers.items():
-            print(f"{group:<7} {name:<60} {answer}")
     for group, answers in found.items():
         print(f"{group}: {sum(a == 'passed' for a in answers.values())} of {len(answers)} passed")
     write_json("planted", found)
