@@ -60,8 +60,8 @@ def check_slices(config: GateConfig, metric: Metric, evidence: Judged) -> list[C
     """Regimes (earlier batches, in stretches of enough rows), slices, and the worst group, against the champion.
 
     A candidate fails where it loses more than the margin and chance does not explain it: the bound on what it could
-    have gained, which holds for all slices together with 99 % confidence, is below 0. A loss counts as much as the slice's
-    rows still do on average.
+    have gained, which holds for all slices together with 99 % confidence, is below 0. A loss counts as much as the
+    slice's rows still do on average.
     """
     try:
         compared = _compare(config, metric, evidence)

@@ -96,7 +96,8 @@ def test_a_shadow_without_proof_is_given_up_in_time(tmp_path: Path) -> None:
     ended = [record["rivalry"]["ended"] for record in records if (record["rivalry"] or {}).get("ended")]
     assert ended
     assert ended[0].startswith("given up in the shadow after 4 batches without proof: version 5 against 1: accuracy")
-    assert len(records[5]["rivalry"]["wager"]["gains"]) < 4, "the next lineage starts a wager of its own"
+    assert len(records[6]["rivalry"]["wager"]["gains"]) == 1, "the next lineage starts a wager of its own"
+    assert "1,000 rows since it last learned" in records[5]["decision"]["reason"], "learning starts over"
     assert all(not record["promoted"] for record in records[1:])
 
 
