@@ -28,7 +28,8 @@ def batches_of_twins(memory: Samples, held_out: Samples) -> list[int]:
 def count_learned(memory: Samples, trained: Samples, held_out: Samples) -> int:
     """How many of the remembered samples are held-out rows of their batch and none that it was given to learn from.
 
-    trained: the training samples of `batches_of_twins`. Exact, also where rows occur twice: what was rightly learned from lies among the training rows of its batch.
+    trained: the training samples of `batches_of_twins`. Exact, also where rows occur twice: what was rightly learned
+    from lies among the training rows of its batch.
     """
     leaked = _keys(held_out) - _keys(trained)
     return sum(key in leaked for key in _each_key(memory))
