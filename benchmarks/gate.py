@@ -65,11 +65,26 @@ EQUALS: dict[str, Callable[[Rng], Floats]] = {
 }
 
 
+def catastrophes(share: float) -> Callable[[Rng], Floats]:
+    """A challenger that alone gets this share of rows wrong and is a little better on others: no better on average."""
+
+    def make(rng: Rng) -> Floats:
+        rare = rng.random((BATCHES, ROWS)) < share
+        return np.where(rare, -1.0, share / (1 - share))
+
+    return make
+
+
+CATASTROPHES: dict[str, Callable[[Rng], Floats]] = {
+    f"a catastrophe in {rows:,} rows": catastrophes(1 / rows) for rows in (100, 300, 1_000)
+}
+
+
 def first_proof(gains: Floats) -> int | None:
-    """The batch, from 1, after which the challenger is proven to be better."""
+    """The batch, from 1, after which the challenger is proven to be better; the worst row costs 1."""
     wager = Wager()
     for number, batch in enumerate(gains, start=1):
-        wager = wager.observe(batch)
+        wager = wager.observe(batch, worst=1.0)
         if wager.proven:
             return number
     return None
@@ -122,7 +137,7 @@ def main() -> None:
     streams = parser.parse_args().streams
     rng = np.random.default_rng(0)
     equals: dict[str, float] = {}
-    for name, make in EQUALS.items():
+    for name, make in (EQUALS | CATASTROPHES).items():
         equals[name] = sum(first_proof(make(rng)) is not None for _ in range(streams)) / streams
         print(f"equal models, {name:<30} ever told apart: {equals[name]:.2%} of {streams:,} streams")
     candidates: dict[str, dict[str, float]] = {}

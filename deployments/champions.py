@@ -13,6 +13,8 @@ from learning.candidate import Candidate
 from learning.memory import Memory
 from monitoring.reference import Reference
 
+_AFTER_ALL = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Version:
@@ -41,12 +43,21 @@ def lineage_of(line: Line) -> Version | None:
     """The version that learning goes on from: the newest since the last promotion, refused or not, else the champion.
 
     A refused candidate has seen its batch and knows how far each half-life is to be trusted since; starting over from
-    the champion would lose both. A rollback ends the lineage it takes back.
+    the champion would lose both. A rollback ends the lineage it takes back, and a shadow's deadline the one that did
+    not prove itself.
     """
     promotion = line.ledger.champion(line.name)
     if promotion is None:
         return None
-    return version_of(line, line.ledger.latest_version(line.name, promotion.at) or promotion.version)
+    newest = line.ledger.latest_version(line.name, promotion.at)
+    return version_of(line, promotion.version if newest is None or newest <= _given_up(line) else newest)
+
+
+def _given_up(line: Line) -> int:
+    """The newest version that the deadline of a shadow took out of the lineage; 0 where none was."""
+    watched = line.ledger.latest_outcome(line.name, "watch", before=_AFTER_ALL)
+    rivalry = None if watched is None else watched.get("rivalry")
+    return 0 if rivalry is None else rivalry.get("given_up", 0)
 
 
 def first_champion_of(line: Line) -> Version | None:

@@ -1,19 +1,24 @@
 """The evidence for the gate: candidate and champion on rows that no training has seen."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from data.samples import Samples
+from data.samples import Samples, join_samples
 from data.windows import make_samples
 from deployments import gate
-from deployments.candidates import trained_targets
+from deployments.candidates import trained_targets, training_samples
 from deployments.champions import Version, champion_of, version_of
+from deployments.leaks import batches_of_twins, count_learned
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged
 from deployments.setting_aside import sound_holdout
+from deployments.verdict import Judged as Evidence
 from learning.blend import relevance
+from monitoring.comparison import Floats
 from monitoring.performance import LOWER_IS_BETTER, Predictions, score
 
 
@@ -24,30 +29,61 @@ def judge_version(line: Line, batch: Batch, exported: Exported, wealth: float = 
     """
     candidate, champion = version_of(line, exported.version), champion_of(line)
     holdouts = sound_holdout(line, batch.number)
-    samples = make_samples(holdouts, line.schema, line.window_length, candidate.classes, keep_unknown=True)
-    evidence = _evidence(line, batch, samples, candidate, champion, exported.parity_error)
-    evidence = replace(evidence, wealth=wealth)
+    evidence = replace(_evidence(line, batch, holdouts, candidate, champion, exported.parity_error), wealth=wealth)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)
     compared_with = None if champion is None else champion.number
     return Judged(verdict, _score_on_new(line, batch, evidence), _champion_holds(line, evidence), compared_with)
 
 
 def _evidence(
-    line: Line, batch: Batch, samples: Samples, candidate: Version, champion: Version | None, parity_error: float
-) -> gate.Judged:
-    batches_B = samples.batches_B.numpy()
-    return gate.Judged(
+    line: Line, batch: Batch, holdouts: pl.DataFrame, candidate: Version, champion: Version | None, parity_error: float
+) -> Evidence:
+    schema, classes = line.schema, candidate.classes
+    samples = make_samples(holdouts, schema, line.window_length, classes, keep_unknown=True)
+    batches_B, ends_B = samples.batches_B.numpy(), (samples.starts_B + samples.length - 1).numpy()
+    return Evidence(
         targets_B=samples.targets_B.numpy(),
         batches_B=batches_B,
         relevance_B=relevance(batch.number - batches_B, candidate.candidate.evidence.weights()),
+        readings_BC=samples.rows_NC.numpy()[ends_B],
+        features=schema.features,
+        groups_B=None if schema.group is None else holdouts[schema.group].fill_null("unknown").to_numpy()[ends_B],
+        group=schema.group,
+        classes=None if classes is None else tuple(classes),
+        previous_B=_previous(line, batch, holdouts[ends_B], classes),
         candidate=_predict(candidate, samples),
         champion=None if champion is None else _in_classes_of(candidate, champion, _predict(champion, samples)),
         champion_through=None if champion is None else champion.candidate.trained_through,
-        trained_T=trained_targets(line, batch.number, candidate.classes),
+        trained_T=trained_targets(line, batch.number, classes),
+        holdouts_learned=_count_learned(line, candidate, samples),
         latency_ms=candidate.model.latency_ms(line.window_length),
+        size_mb=len(candidate.onnx) / 1e6,
         parity_error=parity_error,
         seed=line.config.training.seed,
     )
+
+
+def _previous(line: Line, batch: Batch, rows: pl.DataFrame, classes: Sequence[str] | None) -> Floats | None:
+    """For each held-out row of the newest batch the target of the labelled row before it in its group, else NaN."""
+    if line.config.data.order == "none":
+        return None
+    schema, frame = line.schema, line.store.read(batches=range(batch.number, batch.number + 1))
+    before = pl.col(schema.target).forward_fill().shift(1)
+    before = before if schema.group is None else before.over(schema.group)
+    known = frame.select("lehr_batch", "lehr_row", before.alias("before"))
+    found = rows.select("lehr_batch", "lehr_row").join(known, on=["lehr_batch", "lehr_row"], how="left")["before"]
+    if classes is not None:
+        numbers = {label: float(number) for number, label in enumerate(classes)}
+        found = found.replace_strict(numbers, default=None, return_dtype=pl.Float64)
+    return found.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _count_learned(line: Line, candidate: Version, held_out: Samples) -> int:
+    """Held-out rows in the candidate's memory; training rows are read only of batches where some look like them."""
+    memory = candidate.candidate.memory.samples
+    suspects = batches_of_twins(memory, held_out)
+    trained = [training_samples(line, range(number, number + 1), candidate.classes) for number in suspects]
+    return count_learned(memory, join_samples(trained), held_out) if trained else 0
 
 
 def _predict(version: Version, samples: Samples) -> Predictions | None:
@@ -65,12 +101,12 @@ def _in_classes_of(candidate: Version, champion: Version, predictions: Predictio
     return aligned_BK
 
 
-def _score_on_new(line: Line, batch: Batch, evidence: gate.Judged) -> float | None:
+def _score_on_new(line: Line, batch: Batch, evidence: Evidence) -> float | None:
     """On the newest batch alone: what it is depends on the candidate, not on when the champion learned."""
     return _score(line, evidence, evidence.candidate, evidence.batches_B == batch.number)
 
 
-def _champion_holds(line: Line, evidence: gate.Judged) -> bool:
+def _champion_holds(line: Line, evidence: Evidence) -> bool:
     """Whether the champion itself would still pass the threshold on the new hold-out."""
     found = _score(line, evidence, evidence.champion, evidence.new_B)
     limit = line.config.gate.threshold
@@ -80,7 +116,7 @@ def _champion_holds(line: Line, evidence: gate.Judged) -> bool:
 
 
 def _score(
-    line: Line, evidence: gate.Judged, predictions: Predictions | None, chosen_B: NDArray[np.bool_]
+    line: Line, evidence: Evidence, predictions: Predictions | None, chosen_B: NDArray[np.bool_]
 ) -> float | None:
     if predictions is None or not chosen_B.any() or not np.isfinite(predictions).all():
         return None

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data.seals import Seal
-from deployments.gate import Verdict
 from deployments.ladder import Rung
+from deployments.verdict import Verdict
 from monitoring.drift import DriftReport
 from monitoring.score_drift import Scored
 from monitoring.wager import ENOUGH, Wager
@@ -52,19 +52,28 @@ class Rivalry:
     """The champion beside another version on the batches that came since, each scored before it was learned from.
 
     role: `predecessor` was in production before and may take its place again; `shadow` is the newest version that is
-    still to prove itself. wager: whether the rival is the better one.
+    still to prove itself. wager: whether the rival is the better one. scores: the mean of the metric over the batches.
+    over: nothing is compared any more, since the deadline passed; ended: the reason, on the batch where it did.
+    given_up: the newest version that the shadow's deadline took out of the lineage.
     """
 
     champion: int
     rival: int
     role: Literal["predecessor", "shadow"]
     wager: Wager
+    metric: str = "score"
+    score_champion: float = 0.0
+    score_rival: float = 0.0
+    over: bool = False
+    ended: str | None = None
+    given_up: int = 0
 
     @property
     def text(self) -> str:
         """The evidence in a sentence."""
+        scores = f"{self.metric} {self.score_rival:.4g} to {self.score_champion:.4g} on {len(self.wager.gains)} batches"
         won = f"a stake of 1 on it has become {self.wager.wealth:.3g}, {ENOUGH:g} is proof"
-        return f"version {self.rival} against {self.champion} on {len(self.wager.gains)} batches: {won}"
+        return f"version {self.rival} against {self.champion}: {scores}; {won}"
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def watch(line: Line, batch: Batch) -> Watched:
     unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
     page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
     losses_B = row_losses(line.config.metric, predictions, targets_B)
-    rivalry = compare_with_rival(line, champion, losses_B, whole, rivalry)
+    rivalry = compare_with_rival(line, champion, scores[line.config.metric], losses_B, whole, rivalry)
     labels = tuple(sorted(unknown))
     scored = scored_rows(line.config.metric, predictions, targets_B)
     return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json(), scored)

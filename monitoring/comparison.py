@@ -44,7 +44,7 @@ def gain_bound(
     which err together, stay together. Rows are in order of time. Raises ValueError as `score` does, and where there
     are too few rows for blocks.
     """
-    blocks_B = _blocks(batches_B)
+    blocks_B = blocks_of(batches_B)
     count = int(blocks_B.max(initial=-1)) + 1
     if count < FEWEST_BLOCKS:
         raise ValueError(
@@ -70,7 +70,7 @@ def _resampled(
     return _scores(metric, draws_RG @ sums_GS).tolist()
 
 
-def _blocks(batches_B: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+def blocks_of(batches_B: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """The number of each row's block: at most ten contiguous blocks a batch, of five rows or more if possible."""
     _, inverse_B, rows = np.unique(batches_B, return_inverse=True, return_counts=True)
     blocks = np.clip(rows // SMALLEST_BLOCK, 1, BLOCKS_PER_BATCH)

@@ -196,7 +196,7 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "colour": ACTIONS.get(action_of(record), MUTED),
         "decided": decision["action"] if decision else "",
         "reason": reasons.get(record["status"], accepted),
-        "revoked": _revoked(record.get("revoked")),
+        "revoked": _revoked(record.get("revoked")) or (record.get("rivalry") or {}).get("ended") or "",
         "triage": _triage(record.get("triage")),
         "score": scores.show(metric_value(record.get("score_before"), scores.metric)),
         "others": {key: scores.show(metric_value(record.get(key), scores.metric)) for key in LINES},

@@ -37,6 +37,8 @@ def batch_line(record: Mapping[str, Any], metric: str) -> Text:
         line.append(f"  {metric} {figure(record['score_before'][metric])}", "cyan")
     if record.get("revoked") is not None:
         line.append(f"  ← version {record['revoked']['champion']} is back: {record['revoked']['reason']}", "magenta")
+    if (record.get("rivalry") or {}).get("ended"):
+        line.append(f"  ← {record['rivalry']['ended']}", "magenta")
     line.append_text(_triage(record.get("triage")))
     line.append(f"  {record['decision']['action']}: {record['decision']['reason']}")
     return line.append_text(_outcome(record))

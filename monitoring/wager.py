@@ -1,8 +1,10 @@
 """Which of two models is better, asked anew after every batch: a wager against "not better" that stays valid.
 
-The wealth is a test martingale: where the challenger is not better, it ever reaches 20 with a chance of at most 1/20,
-however often one looks. It is the half-normal mixture of self-normalised sums (Robbins 1970; de la Peña 1999): no bound
-on the losses and no estimate of their variance is needed, only that block means lie symmetrically about 0 or below.
+Where the challenger is not better, the wealth ever reaches 20 with a chance of about 1/20 at most, however often one
+looks: the sequential t-test with a mixture of effects (Lai 1976; Pérez-Ortiz, Lardy, de Heide & Grünwald 2024), which
+needs no bound on the losses and no variance given beforehand. Three guards were measured in (`benchmarks.gate`): the
+larger of the blocks' and the batches' variance counts, luck that persists raises it, and rows as bad as the worst that
+may not have come yet are taken off the gain.
 
 Shapes: B rows of one batch in order of time.
 """
@@ -18,6 +20,12 @@ ENOUGH = 20.0
 LEAST_BATCHES = 4
 """With fewer batches nothing can be said about luck that persists from batch to batch, and none is enough."""
 MOST_BATCHES = 400
+EFFECTS = (0.1, 1.0)
+"""Variances, in those of a batch, of the normal mixtures over the gain; their wealths are averaged."""
+UNSEEN = 3.5
+"""So many rows like the worst may have stayed away by chance: three are one in twenty (Hanley 1983), asked once."""
+
+_TINY = 1e-12
 
 Floats = NDArray[np.float64]
 
@@ -27,41 +35,50 @@ class Wager:
     """A running comparison of a challenger with an incumbent, as plain numbers.
 
     gains: Σ over each batch's blocks of the challenger's mean gain, a number a batch. squares: Σ of the blocks' squared
-    gains. prior: twice that of the first batch that tells them apart.
+    gains. blocks, rows: how many there were. worst: what the worst row so far has cost with either model.
     """
 
     gains: tuple[float, ...] = ()
     squares: float = 0.0
-    prior: float = 0.0
+    blocks: int = 0
+    rows: int = 0
+    worst: float = 0.0
 
-    def observe(self, gains_B: Floats) -> "Wager":
+    def observe(self, gains_B: Floats, worst: float = 0.0) -> "Wager":
         """The wager after one more batch: how much less each row cost under the challenger, in order of time.
 
+        worst: what the worst of these rows cost with either model, where that is more than the largest difference.
         Raises ValueError for a gain that is not finite.
         """
-        if not np.isfinite(gains_B).all():
+        if not np.isfinite(gains_B).all() or not math.isfinite(worst):
             raise ValueError("a comparison needs finite losses of both models")
         if len(gains_B) == 0:
             return self
         means = np.array([block.mean() for block in np.array_split(gains_B, min(BLOCKS, len(gains_B)))])
-        squares = float(np.square(means).sum())
         return Wager(
             (*self.gains, float(means.sum()))[-MOST_BATCHES:],
-            self.squares + squares,
-            self.prior if self.prior > 0 else 2 * squares,
+            self.squares + float(np.square(means).sum()),
+            self.blocks + len(means),
+            self.rows + len(gains_B),
+            max(self.worst, worst, float(np.abs(gains_B).max())),
         )
 
     @property
     def log_wealth(self) -> float:
-        """The natural logarithm of the wealth; 0 at the start."""
-        if self.prior == 0:
+        """The natural logarithm of the wealth; 0 at the start and where nothing tells the two apart."""
+        count = len(self.gains)
+        if count < 2 or self.squares == 0:
             return 0.0
         gains = np.array(self.gains)
-        # Rows of one batch may err together, and luck may persist across batches: the larger variance counts.
-        variance = max(self.squares, float(gains @ gains)) * _persistence(gains)
-        spread, total = variance + self.prior, float(gains.sum())
-        chance = _log_normal_cdf(total / math.sqrt(spread))
-        return math.log(2) + 0.5 * math.log(self.prior / spread) + total**2 / (2 * spread) + chance
+        total = float(gains.sum()) - UNSEEN * self.worst * self.blocks / self.rows
+        variance = max(self._variance(gains) * _persistence(gains), _TINY * total**2)
+        t = total / math.sqrt(count * variance)
+        return float(np.logaddexp.reduce([_log_bayes_factor(t, count, e) for e in EFFECTS])) - math.log(len(EFFECTS))
+
+    def _variance(self, gains_T: Floats) -> float:
+        """Of a batch's gain: rows of one batch may err together, so the larger of two estimates counts."""
+        within = (self.squares - float(gains_T.sum()) ** 2 / self.blocks) / (self.blocks - 1)
+        return max(within * self.blocks / len(gains_T), float(gains_T.var(ddof=1)), 0.0)
 
     @property
     def wealth(self) -> float:
@@ -74,10 +91,18 @@ class Wager:
         return len(self.gains) >= LEAST_BATCHES and self.wealth >= ENOUGH
 
 
-def _persistence(gains_T: Floats) -> float:
-    """How many times more the gains of T batches vary in the long run than each by itself; at least 1.
+def _log_bayes_factor(t: float, count: int, effect: float) -> float:
+    """Of a gain above 0, normal with this variance, against none, by the t-statistic of so many batches."""
+    spread, freedom = 1 + count * effect, count - 1
+    both_sides = (count / 2) * (math.log1p(t * t / freedom) - math.log1p(t * t / (spread * freedom)))
+    above = _log_normal_cdf(t * math.sqrt(count * effect / spread))
+    return both_sides - 0.5 * math.log(spread) + math.log(2) + above
 
-    Bartlett's weights (Newey & West 1987) on the gains around their mean.
+
+def _persistence(gains_T: Floats) -> float:
+    """How much more the batches vary in the long run than each by itself; at least 1.
+
+    Bartlett's weights (Newey & West 1987) on the gains around their mean, which few batches make look too steady.
     """
     count = len(gains_T)
     centred_T = gains_T - gains_T.mean()
@@ -87,7 +112,7 @@ def _persistence(gains_T: Floats) -> float:
     lags = min(count - 2, math.ceil(2 * count ** (1 / 3)))
     weights = [2 * (1 - lag / (lags + 1)) for lag in range(1, lags + 1)]
     shared = sum(w * float(centred_T[lag:] @ centred_T[:-lag]) for lag, w in enumerate(weights, start=1))
-    return max(1.0, (1 + shared / alone) * count / (count - 1))
+    return max(1.0, (1 + shared / alone) * count / (count - 1)) * (1 + lags / count)
 
 
 def _log_normal_cdf(x: float) -> float:

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deployments.gate import Judged, judge
+from deployments.gate import judge
 from deployments.pipeline import GateConfig
+from deployments.verdict import Judged
 
 ROWS, CLASSES, BATCHES = 600, 3, 6
 CONFIG = GateConfig(threshold=0.5)
@@ -24,11 +25,19 @@ def evidence(candidate: float, champion: float | None, seed: int = 0) -> Judged:
         targets_B=targets_B,
         batches_B=np.repeat(np.arange(1, BATCHES + 1), ROWS // BATCHES),
         relevance_B=np.ones(ROWS),
+        readings_BC=rng.standard_normal((ROWS, 2)).astype(np.float32),
+        features=("a", "b"),
+        groups_B=np.array(["x", "y"])[rng.integers(0, 2, ROWS)],
+        group="line",
+        classes=("one", "two", "three"),
+        previous_B=None,
         candidate=guesses(targets_B, candidate, rng),
         champion=None if champion is None else guesses(targets_B, champion, rng),
         champion_through=None if champion is None else BATCHES - 1,
         trained_T=targets_B,
+        holdouts_learned=0,
         latency_ms=0.1,
+        size_mb=0.1,
         parity_error=1e-7,
         seed=seed,
     )
@@ -60,6 +69,10 @@ def with_nan() -> Judged:
     [
         (evidence(0.7, 0.8), "not_worse"),
         (evidence(0.3, None), "threshold"),
+        (replace(evidence(0.95, 0.8), holdouts_learned=None), "holdouts_unseen"),
+        (replace(evidence(0.95, 0.8), holdouts_learned=1), "holdouts_unseen"),
+        (replace(evidence(0.95, 0.8), size_mb=None), "size"),
+        (replace(evidence(0.95, 0.8), size_mb=101.0), "size"),
         (old_and_new(old=0.5, new=1.0), "forgetting"),
         (with_nan(), "not_worse"),
         (replace(evidence(0.95, 0.8), candidate=None), "threshold"),
@@ -82,16 +95,26 @@ def test_an_empty_hold_out_never_promotes() -> None:
         targets_B=full.targets_B[:0],
         batches_B=full.batches_B[:0],
         relevance_B=full.relevance_B[:0],
+        readings_BC=full.readings_BC[:0],
+        groups_B=None,
         candidate=np.empty((0, CLASSES), np.float32),
         champion=np.empty((0, CLASSES), np.float32),
     )
-    assert {"threshold", "not_worse", "regression", "forgetting"} <= failed(empty)
+    assert {
+        "threshold",
+        "baseline",
+        "copies",
+        "not_worse",
+        "regression",
+        "forgetting",
+        "calibration",
+    } <= failed(empty)
 
 
 def test_a_constant_candidate_is_not_better_than_the_trivial_predictor() -> None:
     found = evidence(0.8, None)
     constant = np.tile(np.array([0.4, 0.3, 0.3], np.float32), (ROWS, 1))
-    assert "threshold" in failed(replace(found, candidate=constant), GateConfig())
+    assert "baseline" in failed(replace(found, candidate=constant), GateConfig())
     assert failed(found, GateConfig()) == set()
 
 
@@ -105,13 +128,14 @@ def test_a_better_candidate_passes(seed: int) -> None:
 
 
 def test_old_batches_count_as_much_as_they_are_relevant() -> None:
-    forgot = old_and_new(old=0.5, new=1.0)
+    forgot = old_and_new(old=0.5, new=0.95)
     irrelevant = np.where(forgot.batches_B == BATCHES, 1.0, 0.01)
     assert failed(replace(forgot, relevance_B=irrelevant)) == set()
 
 
 def test_a_check_says_what_it_measured() -> None:
-    check = judge(CONFIG, "accuracy", evidence(0.7, 0.8)).checks[1]
+    checks = judge(CONFIG, "accuracy", evidence(0.7, 0.8)).checks
+    check = next(check for check in checks if check.name == "not_worse")
     assert check.value is not None
     assert check.value < 0
     assert check.text.startswith("not_worse: -0.")

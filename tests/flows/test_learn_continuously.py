@@ -36,7 +36,8 @@ def test_the_whole_loop_and_once_more(pipeline: Path, source: Path, tmp_path: Pa
     assert report["summary"]["score"] > report["summary"]["score_no_change"] - 1
     assert report["summary"]["cost_retrained"]["samples"] > 0
     assert {c["name"] for c in records[1]["gate"]["checks"]} == {
-        "threshold", "not_worse", "regression", "forgetting", "latency", "parity",
+        "threshold", "baseline", "holdouts_unseen", "copies", "not_worse", "regression", "forgetting", "worst_rows",
+        "calibration", "regimes", "slices", "worst_group", "too_few_rows", "latency", "size", "parity", "no_change",
     }  # fmt: skip
     json.dumps(report, allow_nan=False)
 
@@ -101,7 +102,7 @@ def test_fewer_rows_than_a_window(source: Path, tmp_path: Path) -> None:
     pipeline.write_text(
         "name: windows\ntask: classification\ndata: {target: defect, timestamp: time, window: {length: 12}}\n"
         "model: {architecture: cnn_lstm, channels: [8], units: 8}\ntraining: {epochs: 2}\n"
-        "gate: {threshold: 0.0}\ndrift: {report: never}\n"
+        "gate: {threshold: 0.0, baseline: none}\ndrift: {report: never}\n"
     )
     (source / "line-02short.csv").write_bytes(b"\n".join((source / "line-02.csv").read_bytes().split(b"\n")[:8]))
     records = run(pipeline, source, tmp_path / "home")["batches"]

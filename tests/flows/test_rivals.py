@@ -69,6 +69,7 @@ def test_a_promotion_that_proves_worse_is_taken_back(tmp_path: Path, monkeypatch
     assert [(r["version"], r["champion"]) for r in revoked] == [(2, 1)]
     history = open_ledger(Settings(home=home)).history("line")
     assert [promotion.version for promotion in history] == [1, 2, 1]
+    assert "version 1 against 2: accuracy" in history[-1].reason, "both scores are told"
     assert "a stake of 1 on it has become" in history[-1].reason
     assert records[-1]["rivalry"] is None, "a rollback is not on probation"
 
@@ -84,6 +85,20 @@ def test_a_shadow_goes_live_once_it_has_proven_itself(tmp_path: Path) -> None:
     assert live["batch"] > 5
     assert {check["name"]: check["value"] for check in live["gate"]["checks"]}["proof"] >= 20
     assert all("proof" in refused_for(record) for record in records[1 : live["batch"] - 1])
+
+
+def test_a_shadow_without_proof_is_given_up_in_time(tmp_path: Path) -> None:
+    """Champion and lineage learn the same relation: nothing tells them apart, and learning starts from the champion."""
+    pipeline = tmp_path / "line.yaml"
+    text = PIPELINE.replace("TRIGGER", "rows, count: 1").replace("APPETITE", "proof, shadow_batches: 4")
+    pipeline.write_text(text)
+    records = run(pipeline, write(tmp_path / "source", 8, turned=0), tmp_path / "home")
+    ended = [record["rivalry"]["ended"] for record in records if (record["rivalry"] or {}).get("ended")]
+    assert ended
+    assert ended[0].startswith("given up in the shadow after 4 batches without proof: version 5 against 1: accuracy")
+    assert len(records[6]["rivalry"]["wager"]["gains"]) == 1, "the next lineage starts a wager of its own"
+    assert "1,000 rows since it last learned" in records[5]["decision"]["reason"], "learning starts over"
+    assert all(not record["promoted"] for record in records[1:])
 
 
 def refused_for(record: dict[str, Any]) -> set[str]:

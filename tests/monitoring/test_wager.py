@@ -56,3 +56,18 @@ def test_a_long_losing_streak_has_no_overflow() -> None:
     for _ in range(500):
         wager = wager.observe(-np.ones(20))
     assert 0 <= wager.wealth < 0.01
+
+
+def test_catastrophes_that_are_as_likely_as_unseen_are_no_proof() -> None:
+    """One row in three hundred costs a whole error, the others gain as much together: no better, and seldom proven."""
+    rng = np.random.default_rng(2)
+    proven = 0
+    for _ in range(100):
+        wager = Wager()
+        for _ in range(40):
+            rare = rng.random(100) < 1 / 300
+            wager = wager.observe(np.where(rare, -1.0, 1 / 299), worst=1.0)
+            if wager.proven:
+                proven += 1
+                break
+    assert proven <= 9

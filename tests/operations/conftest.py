@@ -14,7 +14,7 @@ name: line
 task: classification
 data: {target: defect, timestamp: time}
 model: {architecture: mlp, hidden_units: [32, 16], dropout: 0.0}
-training: {epochs: 10}
+training: {epochs: 40}
 trigger: {any: [{kind: drift}]}
 gate: {metric: accuracy, threshold: 0.3}
 drift: {report: never}
@@ -27,7 +27,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("plant")
     pipeline = folder / "line.yaml"
     pipeline.write_text(PIPELINE)
-    batches = write_line(folder / "batches", batches=6, rows=300)
+    batches = write_line(folder / "batches", batches=6, rows=400)
     home, prefect, mlflow = folder / "home", free_port(), free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "LEHR_"))}
     environment |= {"LEHR_PREFECT_PORT": str(prefect), "LEHR_MLFLOW_PORT": str(mlflow), "PYTHONUNBUFFERED": "1"}

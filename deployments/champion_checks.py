@@ -1,0 +1,95 @@
+"""A candidate against the champion on the same held-out rows.
+
+Shapes: B held-out rows.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.pipeline import GateConfig
+from deployments.verdict import Check, Judged, checked, margin
+from monitoring.comparison import gain_bound, weighted_score
+from monitoring.performance import Metric, gain, row_losses
+from monitoring.reliability import calibration_error
+
+REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
+FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
+"""What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
+
+CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
+"""By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
+
+UNSEEN = 3
+"""So many more rows like its worst may come as often as the next in twenty (the rule of three; Hanley 1983)."""
+
+
+def check_not_worse(metric: Metric, evidence: Judged) -> Check:
+    """No loss over all held-out rows, by relevance."""
+    everything_B = np.arange(len(evidence.targets_B))
+    value = _weighted_gain(metric, evidence, everything_B)
+    text = f"gain in {metric} over the champion on all {len(everything_B)} held-out rows, by relevance; at least"
+    return checked("not_worse", value, 0.0, value >= 0, text)
+
+
+def check_regression(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    """The gain over all held-out rows that is exceeded with the pipeline's confidence."""
+    limit = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
+    value = gain_bound(
+        metric,
+        *evidence.both,
+        evidence.targets_B,
+        evidence.batches_B,
+        evidence.relevance_B,
+        confidence=config.confidence,
+        resamples=config.resamples,
+        seed=evidence.seed,
+    )
+    text = f"gain in {metric} over the champion that is exceeded with {config.confidence:.0%} confidence; at least"
+    return checked("regression", value, -limit, value >= -limit, text)
+
+
+def check_forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    """The loss on the rows of every batch before the newest, times how much they still count on average."""
+    earlier_B = evidence.batches_B < evidence.batches_B.max(initial=0)
+    if not earlier_B.any():
+        raise ValueError("no held-out rows are kept from earlier batches")
+    counted = float(evidence.relevance_B[earlier_B].mean())
+    value = -counted * _weighted_gain(metric, evidence, np.flatnonzero(earlier_B)) if counted > 0 else 0.0
+    rows = int(earlier_B.sum())
+    text = f"loss in {metric} against the champion on {rows} held-out rows of earlier batches, by relevance; at most"
+    limit = margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    return checked("forgetting", value, limit, value <= limit, text)
+
+
+def check_worst_rows(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    """The gain if three more rows came like the one where it loses most, and three like the one where it gains most.
+
+    What happens to one row in a hundred a hold-out hardly shows; a mean that one such row would turn is no gain.
+    """
+    candidate, champion = (row_losses(metric, p, evidence.targets_B) for p in evidence.both)
+    excess_B = (candidate - champion) * evidence.relevance_B
+    more = [int(excess_B.argmax())] * UNSEEN + [int(excess_B.argmin())] * UNSEEN
+    value = _weighted_gain(metric, evidence, np.concatenate([np.arange(len(excess_B)), more]))
+    limit = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
+    text = f"gain in {metric} over the champion if {UNSEEN} more rows came like the worst of each; at least"
+    return checked("worst_rows", value, -limit, value >= -limit, text)
+
+
+def check_calibration(config: GateConfig, evidence: Judged) -> Check:
+    """The calibration error over all held-out rows, by relevance, against the pipeline's limit or the champion's."""
+    candidate, champion = evidence.both
+    value = calibration_error(candidate, evidence.targets_B, evidence.relevance_B)
+    if config.max_calibration_error is not None:
+        limit, what = config.max_calibration_error, ""
+    else:
+        more = CALIBRATION_POINTS if candidate.ndim == 2 else CALIBRATION_DEVIATIONS
+        limit = calibration_error(champion, evidence.targets_B, evidence.relevance_B) + more
+        what = f", {more:g} more than the champion's,"
+    unit = "" if candidate.ndim == 2 else " in deviations of the targets"
+    return checked("calibration", value, limit, value <= limit, f"calibration error{unit}; at most{what}")
+
+
+def _weighted_gain(metric: Metric, evidence: Judged, rows: NDArray[np.int64]) -> float:
+    targets_B, weights_B = evidence.targets_B[rows], evidence.relevance_B[rows]
+    new, old = (weighted_score(metric, p[rows], targets_B, weights_B) for p in evidence.both)
+    return gain(metric, new, old)
