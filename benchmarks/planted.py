@@ -80,7 +80,7 @@ def open_scene(folder: Path, task: str, seed: int, learned: int = len(PAIRS) - 1
     sources = [[str(file) for file in part] for part in (files[:learned], files[learned:])]
     for part, action in zip(sources, ("update", None), strict=True):
         learn_continuously(pipeline=str(pipeline), sources=part, home=str(settings.home), action=action, seed=seed)
-    with open_line(pipeline, settings, [], seed) as line:
+    with open_line(pipeline, settings, [], Overrides(seed)) as line:
         last = line.ledger.batches(line.name)[-1]
         batch = Batch(last.number, last.batch_id, last.name)
         made = make_candidate(line, batch, "update")
