@@ -1,10 +1,11 @@
 """A pipeline's inbox: a folder where finished files wait, and where those that were taken are kept."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.files import sync_folder
-from data.sources import finished_files
+from data.sources import Arrival, finished_files, iter_arrivals
 
 TAKEN = "taken"
 
@@ -12,6 +13,12 @@ TAKEN = "taken"
 def waiting(inbox: Path) -> list[Path]:
     """The finished files that wait, in order of name; none where there is no inbox yet."""
     return finished_files(inbox) if inbox.is_dir() else []
+
+
+def iter_waiting(inbox: Path, batch_rows: int | None = None) -> Iterator[Arrival]:
+    """What the files hold that wait at the moment when it is asked for."""
+    for file in waiting(inbox):
+        yield from iter_arrivals([file], batch_rows)
 
 
 def take(file: Path) -> Path:

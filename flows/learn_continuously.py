@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from data.inbox import take, waiting
+from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
 from deployments.deciding import fired_on
 from deployments.line import Line, Overrides, inbox_of, open_line
@@ -69,12 +69,12 @@ def learn_from_inbox(
     pipeline: Path, settings: Settings, batch_rows: int | None = None, action: LearningAction | None = None
 ) -> dict[str, Any]:
     """Take all that waits in the pipeline's inbox through the loop; a file that is done is moved away."""
-    files = waiting(inbox_of(pipeline, settings))
-    if not files:
+    inbox = inbox_of(pipeline, settings)
+    if not waiting(inbox):
         return {"pipeline": pipeline.stem, "batches": []}
-    with open_line(pipeline, settings, iter_arrivals(files, batch_rows)) as line:
+    with open_line(pipeline, settings, iter_waiting(inbox, batch_rows)) as line:
         records: list[dict[str, Any]] = []
-        for file in files:
+        for file in waiting(inbox):  # another run may have taken some while this one waited for the line
             arrivals = iter_arrivals([file], batch_rows)
             records += [learn_from_arrival(line, arrival, action, compare=False) for arrival in arrivals]
             take(file)

@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from data.inbox import take, waiting
+from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
 from deployments.deciding import fired_on
 from deployments.line import Line, inbox_of, open_line
@@ -41,12 +41,12 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
-    files = waiting(inbox_of(Path(pipeline), settings))
-    if not files:
+    inbox = inbox_of(Path(pipeline), settings)
+    if not waiting(inbox):
         return {"pipeline": Path(pipeline).stem, "batches": []}
-    with open_line(Path(pipeline), settings, iter_arrivals(files)) as line:
+    with open_line(Path(pipeline), settings, iter_waiting(inbox)) as line:
         records: list[dict[str, Any]] = []
-        for file in files if line.ledger.champion(line.name) else []:
+        for file in waiting(inbox) if line.ledger.champion(line.name) else []:
             records += [_watch_arrival(line, arrival) for arrival in iter_arrivals([file])]
             take(file)
         return build_report(line.name, line.config.task, line.config.metric, records)

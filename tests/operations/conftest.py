@@ -18,7 +18,7 @@ training: {epochs: 40}
 trigger: {any: [{kind: drift}]}
 gate: {metric: accuracy, threshold: 0.3}
 drift: {report: never}
-schedule: {learn: "0 3 * * *", watch_minutes: 0.1}
+schedule: {learn: "0 3 * * *", watch_minutes: 1}
 """
 
 

@@ -1,5 +1,6 @@
 """One plant's day, in order: each test goes on where the one before it ended."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ def test_every_deployment_is_there_with_its_schedule(plant: Plant) -> None:
     for flow in ("learn-continuously", "watch-drift", "retrain", "train-model", "promote-model", "roll-back"):
         found[flow] = plant.call("GET", f"/deployments/name/{flow}/line")
     assert found["learn-continuously"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
-    assert found["watch-drift"]["schedules"][0]["schedule"]["interval"] == 6.0
+    assert found["watch-drift"]["schedules"][0]["schedule"]["interval"] == 60.0
     assert all(d["concurrency_options"]["collision_strategy"] == "ENQUEUE" for d in found.values())
     automations = {a["name"] for a in plant.call("POST", "/automations/filter", {})}
     assert "lehr: a run without a heartbeat has crashed" in automations
@@ -79,7 +80,7 @@ def test_drift_starts_one_retrain(plant: Plant) -> None:
 def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     before = len(plant.runs_of("retrain"))
     run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=400)
-    process = until(lambda: _engine(plant))
+    process = until(lambda: _process_of(run_id))
     until(lambda: True if plant.run(run_id)["state_type"] == "RUNNING" else None)
     time.sleep(1)
     os.kill(process, signal.SIGKILL)
@@ -87,6 +88,12 @@ def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     followed = until(lambda: plant.runs_of("retrain")[before + 1 :] or None)
     assert followed[0]["parameters"]["run_key"] == run_id
     assert plant.ended(followed[0]["id"])["state_type"] == "COMPLETED"
+
+
+def test_the_schedule_fires_by_itself(plant: Plant) -> None:
+    run = until(lambda: next((r for r in plant.runs_of("watch-drift") if r["auto_scheduled"]), None))
+    ended = plant.ended(run["id"])
+    assert ended["state_type"] == "COMPLETED", ended["state"]
 
 
 def test_a_person_rolls_back(plant: Plant) -> None:
@@ -103,9 +110,11 @@ def test_a_second_one_is_refused(plant: Plant) -> None:
 
 
 def _drop(plant: Plant, batch: Path) -> None:
-    """Put a batch into the inbox, and wait until the scheduled watching has taken it."""
+    """Put a batch into the inbox and have it watched."""
     shutil.copy(batch, plant.inbox)
-    until(lambda: True if (plant.inbox / "taken" / batch.name).exists() else None)
+    run = plant.ended(plant.start("watch-drift"))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert (plant.inbox / "taken" / batch.name).exists()
 
 
 def _events(plant: Plant, name: str) -> list[dict[str, Any]]:
@@ -113,14 +122,11 @@ def _events(plant: Plant, name: str) -> list[dict[str, Any]]:
     return plant.call("POST", "/events/filter", wanted)["events"]
 
 
-def _engine(plant: Plant) -> int | None:
-    """The process of the run that is under way."""
+def _process_of(run_id: str) -> int | None:
+    """The process of a run that is under way."""
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"prefect.engine" in command and f"LEHR_HOME={plant.home}".encode() in environment:
-            return int(folder.name)
+        with contextlib.suppress(OSError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if f"PREFECT__FLOW_RUN_ID={run_id}".encode() in environment:
+                return int(folder.name)
     return None
