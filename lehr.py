@@ -194,10 +194,54 @@ def backtest(
 
 
 @app.command
-def status(pipeline: Path, *, home: Path | None = None) -> None:
-    """Say what is in production and which batches have come."""
+def up(*pipelines: Path, home: Path | None = None) -> None:
+    """Start Prefect's server, MLflow's pages and the pipelines' deployments, until Ctrl-C or `lehr down`.
+
+    Parameters
+    ----------
+    pipelines
+        Pipeline files; default: those that come with lehr.
+    home
+        Where lehr keeps its state.
+    """
+    from deployments.bring_up import bring_up
+
+    bring_up(_settings(home), _given(pipelines), console.print)
+
+
+@app.command
+def down(*, home: Path | None = None) -> None:
+    """Stop what `lehr up` started."""
+    from deployments.processes import bring_down
+
+    console.print("stopped" if bring_down(_settings(home).home) else "nothing was up")
+
+
+@app.command
+def deploy(*pipelines: Path, output: Path = Path("prefect.yaml")) -> None:
+    """Write prefect.yaml: the same deployments as `lehr up` serves, for the workers of a pool.
+
+    Parameters
+    ----------
+    pipelines
+        Pipeline files; default: those that come with lehr.
+    output
+        Where to write.
+    """
+    from deployments.definitions import definitions, render
+
+    output.write_text(render(definitions(_given(pipelines))), encoding="utf-8")
+    console.print(f"wrote {output}; then: prefect deploy --all, and on each machine: prefect worker start --pool lehr")
+
+
+@app.command
+def status(pipeline: Path | None = None, *, home: Path | None = None) -> None:
+    """Say whether lehr is up; of one pipeline, what is in production and which batches have come."""
     from deployments.setting_aside import readings_set_aside
 
+    if pipeline is None:
+        _say_whether_up(_settings(home))
+        return
     name, ledger = _ledger(pipeline, home)
     champion = ledger.champion(name)
     finished = ledger.outcomes(name, "finish")
@@ -355,6 +399,21 @@ def verify(pipeline: Path | None = None, *, expect: str | None = None, home: Pat
         console.print(line, markup=False, soft_wrap=True)
     if found.changes:
         sys.exit(1)
+
+
+def _say_whether_up(settings: Settings) -> None:
+    from deployments.processes import running_process
+
+    process = running_process(settings.home)
+    console.print("not up" if process is None else f"up, process {process}")
+    if process is not None:
+        console.print(f"Prefect      http://127.0.0.1:{settings.prefect_port}")
+        console.print(f"MLflow       http://127.0.0.1:{settings.mlflow_port}")
+
+
+def _given(pipelines: tuple[Path, ...]) -> list[Path]:
+    folder = Path(__file__).parent / "deployments" / "pipelines"
+    return list(pipelines) or sorted(folder.glob("*.yaml"))
 
 
 def _ledger(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:

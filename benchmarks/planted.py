@@ -28,7 +28,7 @@ from deployments.candidates import make_candidate, training_samples
 from deployments.drafts import Classes
 from deployments.exporting import export_version
 from deployments.judging import judge_version
-from deployments.line import Line, open_line
+from deployments.line import Line, Overrides, open_line
 from deployments.outcomes import Batch
 from deployments.settings import Settings, keep_quiet
 from deployments.verdict import Verdict
@@ -80,7 +80,7 @@ def open_scene(folder: Path, task: str, seed: int, learned: int = len(PAIRS) - 1
     sources = [[str(file) for file in part] for part in (files[:learned], files[learned:])]
     for part, action in zip(sources, ("update", None), strict=True):
         learn_continuously(pipeline=str(pipeline), sources=part, home=str(settings.home), action=action, seed=seed)
-    with open_line(pipeline, settings, [], seed) as line:
+    with open_line(pipeline, settings, [], Overrides(seed)) as line:
         last = line.ledger.batches(line.name)[-1]
         batch = Batch(last.number, last.batch_id, last.name)
         made = make_candidate(line, batch, "update")

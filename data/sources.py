@@ -54,18 +54,19 @@ def drop_into(inbox: Path, name: str, content: bytes) -> Path:
     return inbox / name
 
 
+def finished_files(folder: Path) -> list[Path]:
+    """The files of a folder that are whole, in order of name: a writer's `.part` and hidden files are not."""
+    return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".") and _format(f.name))
+
+
 def _files(source: Path) -> list[Path]:
     if source.is_dir():
-        return sorted(f for f in source.iterdir() if _is_finished(f))
+        return finished_files(source)
     if not source.exists():
         raise ValueError(f"there is no source {source}: give a file or a folder")
     if _format(source.name) is None:
         raise ValueError(f"cannot read {source}: a source is a folder or a file ending in {_known()}")
     return [source]
-
-
-def _is_finished(file: Path) -> bool:
-    return file.is_file() and not file.name.startswith(".") and _format(file.name) is not None
 
 
 def _format(name: str) -> Format | None:

@@ -10,8 +10,8 @@ from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from deployments.setting_aside import faulty_batches
 from monitoring.causes import Triage
-from monitoring.config import LearningAction
-from monitoring.policies import Situation
+from monitoring.config import LearningAction, TriggerKind
+from monitoring.policies import Situation, fired_kinds
 from monitoring.score_drift import Scored
 
 
@@ -45,6 +45,11 @@ def situation_of(
         scores_since=tuple(score[metric] for score in scores if score),
         triage=triaged,
     )
+
+
+def fired_on(line: Line, batch: Batch, watched: Watched, triaged: Triage) -> tuple[TriggerKind, ...]:
+    """The kinds of trigger that fire on a batch, whether or not the pipeline acts on them."""
+    return fired_kinds(line.config.trigger, situation_of(line, batch, watched, triaged, None))
 
 
 def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:

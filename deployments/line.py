@@ -17,6 +17,7 @@ from data.sources import Arrival
 from deployments.pipeline import PipelineConfig
 from deployments.registry import Registry
 from deployments.settings import Settings
+from learning.config import Strategy
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,39 @@ class Line:
         return self.folder / "versions" / str(version)
 
 
+@dataclass(frozen=True)
+class Overrides:
+    """What one run does otherwise than the pipeline file says; None: as it says."""
+
+    seed: int | None = None
+    epochs: int | None = None
+    strategy: Strategy | None = None
+
+    def apply(self, config: PipelineConfig) -> PipelineConfig:
+        """The configuration of this run; raises ValueError as the file's own values would."""
+        if self == NO_OVERRIDES:
+            return config
+        document = config.model_dump(mode="json", exclude_unset=True)
+        training = {"seed": self.seed, "epochs": self.epochs}
+        document["training"] = document.get("training", {}) | {k: v for k, v in training.items() if v is not None}
+        if self.strategy is not None and self.strategy != config.update.strategy:
+            document["update"] = {"strategy": self.strategy}
+        return PipelineConfig.parse(document, "what this run asks for")
+
+
+NO_OVERRIDES = Overrides()
+
+
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger at the settings' address, on the clock of this machine."""
     return Ledger(settings.ledger_url, lambda: datetime.now(UTC))
+
+
+def inbox_of(pipeline: Path, settings: Settings) -> Path:
+    """The folder where files wait for the pipeline's scheduled runs."""
+    config = PipelineConfig.load(pipeline)
+    given = config.schedule.inbox
+    return settings.home / config.name / "inbox" if given is None else pipeline.parent / given
 
 
 def check_line(pipeline: Path, arrivals: Iterable[Arrival]) -> None:
@@ -72,23 +103,22 @@ def check_line(pipeline: Path, arrivals: Iterable[Arrival]) -> None:
 
 @contextmanager
 def open_line(
-    pipeline: Path, settings: Settings, arrivals: Iterable[Arrival], seed: int | None = None
+    pipeline: Path, settings: Settings, arrivals: Iterable[Arrival], overrides: Overrides = NO_OVERRIDES
 ) -> Generator[Line]:
     """Open a pipeline for one process at a time.
 
     arrivals: what waits; the first time, the feature patterns are resolved against the columns found there.
-    Raises ValueError for a mistake in the file, for columns that changed under a champion, and while another
-    process works on the same pipeline.
+    overrides: what this run does otherwise than the file says.
+    Raises ValueError for a mistake in the file, for columns that changed under a champion, and where another process
+    works on the same pipeline for longer than the settings wait.
     """
-    config = PipelineConfig.load(pipeline)
-    if seed is not None:
-        config = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+    config = overrides.apply(PipelineConfig.load(pipeline))
     folder = settings.home / config.name
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock", config.name):
+    with _alone(folder / "lock", config.name, settings.wait_seconds):
         ledger = open_ledger(settings)
         schema = _declared_schema(config, ledger, arrivals)
-        registry = Registry(settings.tracking_uri, config.name)
+        registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
         registry.reconcile(ledger)
         suite = suite_path_of(config, pipeline)
         yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
@@ -111,9 +141,9 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
 
 
 @contextmanager
-def _alone(path: Path, name: str) -> Generator[None]:
+def _alone(path: Path, name: str, wait_seconds: float) -> Generator[None]:
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(path, timeout=wait_seconds):
             yield
     except Timeout:
         raise ValueError(f"another process is at work on the pipeline {name}; wait until it has ended") from None

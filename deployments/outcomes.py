@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data.seals import Seal
+from deployments.ladder import Rung
 from deployments.verdict import Verdict
 from monitoring.drift import DriftReport
 from monitoring.score_drift import Scored
@@ -131,6 +132,23 @@ class Judged:
     score: float | None
     champion_holds: bool
     champion: int | None
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A candidate that the gate let through, and the rung that it comes from."""
+
+    rung: Rung
+    exported: Exported
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class Approved:
+    """A person's answer to a candidate that passed the gate; a time-out is a refusal."""
+
+    approve: bool
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data.config import Config, DataConfig, Task, ValidationConfig
 from deployments.mistakes import describe_mistakes
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from models.config import MlpConfig, ModelConfig
-from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig
+from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
 from monitoring.performance import METRICS, Metric
 
 DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
@@ -59,8 +59,25 @@ class GateConfig(Config):
     resamples: int = Field(default=1000, ge=100)
 
 
+class ScheduleConfig(Config):
+    """When `lehr up` looks into the pipeline's inbox by itself."""
+
+    learn: str | None = Field(default="0 * * * *", description="cron; takes what waits through the whole loop")
+    watch_minutes: float | None = Field(
+        default=5, gt=0, description="takes what waits up to the watching; drift then starts a retrain"
+    )
+    inbox: str | None = Field(
+        default=None, description="a folder, as seen from the pipeline file; null: inbox in the pipeline's own folder"
+    )
+
+    @field_validator("learn")
+    @classmethod
+    def _is_cron(cls, learn: str | None) -> str | None:
+        return learn if learn is None else check_cron(learn)
+
+
 class PipelineConfig(Config):
-    """All of a pipeline: data, validation, model, training, drift, trigger, update and gate."""
+    """All of a pipeline: data, validation, model, training, drift, trigger, update, gate and schedule."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     task: Task
@@ -72,6 +89,7 @@ class PipelineConfig(Config):
     trigger: TriggerConfig = DEFAULT_TRIGGER
     update: UpdateConfig = HalfLives()
     gate: GateConfig = GateConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
 
     @property
     def metric(self) -> Metric:

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import numpy as np
+
 from data.ledger import Ledger, Promotion
 from deployments.champions import version_of
 from deployments.ladder import Rung
@@ -20,7 +22,7 @@ def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged
     metrics = {**checks, "cost.samples": float(version.card["cost"]["samples"])}
     params = {"rung": rung, "strategy": version.card["strategy"], "batch": batch.name, "version": exported.version}
     tags = {"lehr_batch": batch.id, "lehr_passed": str(judged.verdict.passed).lower()}
-    run = line.registry.log_candidate(f"{batch.number}-{rung}", params, metrics, tags)
+    run = line.registry.log_candidate(f"{batch.number}-{rung}-{exported.version}", params, metrics, tags)
     if register:
         line.registry.register(exported.version, version.onnx, run)
     return run
@@ -44,6 +46,37 @@ def promote_version(
         (batch.id, "promote", asdict(promoted)),
     )
     return promoted
+
+
+class SmokeTestError(ValueError):
+    """What the alias leads to does not predict as the version did when it was judged."""
+
+
+def smoke_test(line: Line, version: int) -> None:
+    """Predict one sample through the model that MLflow's alias leads to, as a server would.
+
+    Raises SmokeTestError where that fails, is not finite, or differs from the version's own file.
+    """
+    own = version_of(line, version)
+    sample = own.model.zeros(line.window_length)
+    try:
+        served = line.registry.load_champion().predict(sample)
+    except Exception as error:
+        raise SmokeTestError(f"version {version} does not load through the alias: {error}") from error
+    expected = own.model.predict(sample)
+    if not np.isfinite(served).all() or not np.allclose(served, expected, atol=line.config.gate.max_parity_error):
+        raise SmokeTestError(f"version {version} predicts {served.tolist()} through the alias, not {expected.tolist()}")
+
+
+def take_promotion_back(line: Line, promoted: Promoted, previous: int | None) -> None:
+    """Put what was in production before a promotion back, in the ledger and in MLflow.
+
+    A pipeline's first champion has nothing before it: it stays, and the error says so.
+    """
+    if previous is None:
+        return
+    line.ledger.promote(line.name, previous, promoted.version, None, "rolled back: its smoke prediction failed")
+    line.registry.project_champion(previous)
 
 
 def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to: int | None) -> Promotion:

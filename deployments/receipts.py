@@ -56,13 +56,14 @@ def receipt_of(ledger: Ledger, place: Place, given: Arrival | None = None) -> di
     card = load_card(folder, request.version_sha256)
     entry = next((e for e in ledger.batches(name) if e.number == version.batch), None)
     journal = {} if entry is None else ledger.journal(name, entry.batch_id)
+    made_in = ledger.journal(name, card["batch"]["id"]) if card["batch"]["id"] else {}
     return {
         "prediction": {**answer, "pipeline": name, "at": request.at.isoformat()},
         "input": {"name": request.input_name, "sha256": request.input_sha256, "rows": request.rows},
         **({} if given is None else {"given": _compare(ledger, place, card, answer, given)}),
         "model": {"version": version.version, "sha256": version.sha256, "folder": str(folder)},
         "run": _run(version, card, entry, ledger, name),
-        "decision": journal.get("decide"),
+        "decision": made_in.get("decide"),
         "drift": _drift(journal.get("watch")),
         "data": _data(ledger, name, card["trained_through"]),
         **_production(ledger.history(name), request),

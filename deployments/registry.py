@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from data.files import sync_folder
 from data.ledger import Ledger
+from deployments.scoring import OnnxModel
 
 ALIAS = "champion"
 VERSION_TAG = "lehr_version"
@@ -23,6 +24,11 @@ class Registry:
 
     tracking_uri: str
     pipeline: str
+    pages: str | None = None
+
+    def run_address(self, run_id: str) -> str:
+        """Where a run is shown on MLflow's pages; there have to be some."""
+        return f"{self.pages}/#/experiments/{self._experiment}/runs/{run_id}"
 
     @property
     def model_name(self) -> str:
@@ -89,6 +95,15 @@ class Registry:
                 return int(found.tags[VERSION_TAG])
         return None
 
+    def load_champion(self) -> OnnxModel:
+        """The model that the alias leads to, from where MLflow keeps it."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        uri = f"models:/{self.model_name}@{ALIAS}"
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
+        return OnnxModel(folder / "model.onnx")
+
     def _run(self, name: str) -> Any:
         found = self._client.search_runs([self._experiment], f"attributes.run_name = '{name}'", max_results=1)
         return found[0] if found else None
@@ -117,19 +132,20 @@ class Registry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        path = _sqlite_path(self.tracking_uri)
-        if path is not None:
-            _create_store(path)
+        create_store(self.tracking_uri)
         return MlflowClient(self.tracking_uri, self.tracking_uri)
 
 
-def _create_store(path: Path) -> None:
-    """Make MLflow's database where there is none: under another name, so that a kill leaves no half of it.
+def create_store(tracking_uri: str) -> None:
+    """Make MLflow's SQLite database where there is none: under another name, so that a kill leaves no half of it.
 
     Its migrations take seconds, and break where two processes run them at once or one is killed in between.
     """
     from mlflow import MlflowClient
 
+    path = _sqlite_path(tracking_uri)
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if path.exists():

@@ -5,6 +5,7 @@ from typing import Any
 
 from deployments.ladder import Rung
 from deployments.outcomes import Batch, Exported, Judged
+from monitoring.drift import DriftReport
 
 COMPARED = ("score_static", "score_retrained", "score_sliding", "score_no_change")
 
@@ -42,7 +43,7 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "gate": judged and judged["verdict"],
         "rivalry": watched.get("rivalry"),
         "revoked": journal.get("revoke"),
-        "promoted": "promote" in journal,
+        "promoted": "promote" in journal and "conflict" not in journal,
         "champion": champion,
         "cost": _total([cost for _, cost in learned]),
     }
@@ -78,6 +79,14 @@ def verdict_markdown(pipeline: str, batch: Batch, rung: Rung, exported: Exported
     rows = [f"| {'✓' if c.passed else '✗'} | {c.name} | {c.text} |" for c in judged.verdict.checks]
     title = f"## {pipeline}: version {exported.version} {head}\n\n{rung} on batch {batch.number}, {batch.name}"
     return "\n".join([f"{title}\n", "| | check | |", "|---|---|---|", *rows])
+
+
+def drift_markdown(pipeline: str, batch: Batch, drift: DriftReport) -> str:
+    """What was seen of drift, as a page for people."""
+    title = f"## {pipeline}: batch {batch.number}, {batch.name}\n\n{drift.summary}\n"
+    carriers = [f"| {c.feature} | {c.channel} | {c.share:.0%} |" for c in drift.evidence.carriers]
+    note = [f"\nWhat could not be told: {drift.note}"] if drift.note else []
+    return "\n".join([title, "| what carries it | channel | share |", "|---|---|---|", *carriers, *note])
 
 
 def summarise(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:

@@ -95,10 +95,14 @@ class OnnxModel:
         parts = torch.arange(len(samples)).split(_SAMPLES_AT_ONCE)
         return np.concatenate([self.predict(samples.inputs(part).contiguous().numpy()) for part in parts])
 
+    def zeros(self, window_length: int = 1) -> NDArray[np.float32]:
+        """One sample of readings that are all 0."""
+        shape = (1, window_length, self.features) if self.windowed else (1, self.features)
+        return np.zeros(shape, np.float32)
+
     def latency_ms(self, window_length: int = 1) -> float:
         """The median time of one prediction for one sample, after a warm-up."""
-        shape = (1, window_length, self.features) if self.windowed else (1, self.features)
-        sample = np.zeros(shape, np.float32)
+        sample = self.zeros(window_length)
         seconds = [self._seconds(sample) for _ in range(_WARM_UP_RUNS + _MEASURED_RUNS)]
         return 1000 * float(np.median(seconds[_WARM_UP_RUNS:]))
 

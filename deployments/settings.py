@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,23 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".lehr"), description="the folder under which everything lives")
     database_url: str | None = Field(default=None, description="the ledger; default: SQLite under home")
     mlflow_uri: str | None = Field(default=None, description="MLflow's tracking store; default: SQLite under home")
+    mlflow_pages: str | None = Field(default=None, description="where MLflow's pages are served; lehr up sets it")
+    prefect_database_url: str | None = Field(
+        default=None, description="Prefect's database, such as postgresql+asyncpg://…; default: SQLite under home"
+    )
+    wait_seconds: float = Field(
+        default=0, ge=0, description="how long a run waits for another that is at work on the same pipeline"
+    )
+    fleet_runner: Literal["threads", "processes", "dask"] = Field(
+        default="processes", description="what learn-fleet runs its pipelines on; dask needs the extra of that name"
+    )
+    fleet_workers: int = Field(default=2, ge=1, description="how many pipelines of a fleet learn at once")
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    alert_webhook: str | None = Field(default=None, description="a URL that alerts are posted to as JSON")
+    alert_block: str | None = Field(
+        default=None, description="a notification block of Prefect's, such as slack-webhook/plant"
+    )
 
     @property
     def ledger_url(self) -> str:

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from data.feature_store import FeatureStore
+from data.files import write_whole
 from data.ledger import Ledger
 from data.samples import Samples
 from data.schema import Schema, resolve_schema
@@ -109,6 +111,13 @@ def train_on(data: StoredData, callbacks: Sequence[Callback] = ()) -> Trained:
     if len(data.holdout):
         scores = score_all(config.task, OnnxModel(onnx).predict_samples(data.holdout), data.holdout.targets_B.numpy())
     return Trained(candidate, onnx, scores)
+
+
+def save_trained(settings: Settings, pipeline: str, trained: Trained, now: datetime) -> Path:
+    """Write the ONNX file among the pipeline's trainings, under the time it was trained; returns where."""
+    path = settings.home / pipeline / "trainings" / f"{now:%Y%m%d_%H%M%S_%f}.onnx"
+    write_whole(path, trained.onnx)
+    return path
 
 
 def _latest(rows: pl.DataFrame, schema: Schema, ledger: Ledger, name: str, span: timedelta) -> pl.DataFrame:

@@ -3,24 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
+from prefect.runtime import flow_run
 
+from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.ladder import Rung, next_rung
-from deployments.line import Line, open_line
+from deployments.deciding import fired_on
+from deployments.line import Line, Overrides, inbox_of, open_line
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
 from deployments.settings import Settings
-from monitoring.config import LearningAction
+from monitoring.config import LearningAction, TriggerKind
 from monitoring.policies import Decision
-from monitoring.terminal import batch_line, open_console
+from tasks.climb import climb
 from tasks.compare import compare_batch, retrain_compared_with
 from tasks.decide import decide_on_batch
-from tasks.export import export_candidate, export_shadow
-from tasks.finish import finish_batch
+from tasks.export import export_shadow
+from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
 from tasks.judge import judge_candidate
-from tasks.learn import learn_from_batch
 from tasks.promote import log_refused, promote_candidate
 from tasks.revoke import revoke_champion
 from tasks.store import store_batch
@@ -29,10 +30,14 @@ from tasks.validate import validate_batch
 from tasks.watch import watch_batch
 
 
-@flow(name="learn-continuously", flow_run_name="{pipeline}")
+def _run_name() -> str:
+    return f"learn {Path(flow_run.parameters['pipeline']).stem}"
+
+
+@flow(name="learn-continuously", flow_run_name=_run_name)
 def learn_continuously(
     pipeline: str,
-    sources: list[str],
+    sources: list[str] | None = None,
     batch_rows: int | None = None,
     action: LearningAction | None = None,
     compare: bool = False,
@@ -43,7 +48,8 @@ def learn_continuously(
 
     Args:
         pipeline: the pipeline file.
-        sources: files, or folders whose finished files are taken in order of name.
+        sources: files, or folders whose finished files are taken in order of name; by default the pipeline's inbox,
+            whose files are moved into its folder `taken` once they are done.
         batch_rows: cut long files into batches of so many rows.
         action: what a person asks for, whatever the triggers say.
         compare: also score a static, a cumulative and a sliding retrain.
@@ -51,23 +57,38 @@ def learn_continuously(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
+    if sources is None:
+        return learn_from_inbox(Path(pipeline), settings, batch_rows, action)
     paths = [Path(source) for source in sources]
-    with open_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), seed) as line:
+    with open_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), Overrides(seed)) as line:
         records = [learn_from_arrival(line, arrival, action, compare) for arrival in iter_arrivals(paths, batch_rows)]
+        return build_report(line.name, line.config.task, line.config.metric, records)
+
+
+def learn_from_inbox(
+    pipeline: Path, settings: Settings, batch_rows: int | None = None, action: LearningAction | None = None
+) -> dict[str, Any]:
+    """Take all that waits in the pipeline's inbox through the loop; a file that is done is moved away."""
+    inbox = inbox_of(pipeline, settings)
+    if not waiting(inbox):
+        return {"pipeline": pipeline.stem, "batches": []}
+    with open_line(pipeline, settings, iter_waiting(inbox, batch_rows)) as line:
+        records: list[dict[str, Any]] = []
+        for file in waiting(inbox):  # another run may have taken some while this one waited for the line
+            arrivals = iter_arrivals([file], batch_rows)
+            records += [learn_from_arrival(line, arrival, action, compare=False) for arrival in arrivals]
+            take(file)
         return build_report(line.name, line.config.task, line.config.metric, records)
 
 
 def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
     """One batch through the loop; returns its record for the report."""
     batch, finished = ingest_arrival(line, arrival)
-    record = finished or _learn_from_batch(line, batch, action, compare)
-    text = batch_line(record, line.config.metric)
-    open_console().print(text)
-    get_run_logger().info(text.plain)
-    return record
+    return tell_batch(line, finished or _learn_from_batch(line, batch, action, compare))
 
 
 def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
+    fired: tuple[TriggerKind, ...] = ()
     validated = validate_batch(line, batch)
     if validated.refusal is None:
         store_batch(line, batch)
@@ -78,11 +99,13 @@ def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, c
         if compare:
             compare_batch(line, batch)
         decision = decide_on_batch(line, batch, watched, triaged, action)
-        if triaged.faulty or not _promote_shadow(line, batch, watched):
-            _climb(line, batch, decision)
+        fired = fired_on(line, batch, watched, triaged)
+        promoted = not triaged.faulty and _promote_shadow(line, batch, watched)
+        if not promoted and (passed := climb(line, batch, decision.action)):
+            promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
         if compare:
             retrain_compared_with(line, batch)
-    return finish_batch(line, batch)
+    return finish_batch(line, batch, fired)
 
 
 def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:
@@ -96,20 +119,3 @@ def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:
         log_refused(line, batch, "shadow", exported, judged)
         return False
     return promote_candidate(line, batch, "shadow", exported, judged, Decision("update", rivalry.text)) is not None
-
-
-def _climb(line: Line, batch: Batch, decision: Decision) -> None:
-    """Try one rung of the ladder after another until the gate is content."""
-    tried: tuple[Rung, ...] = ()
-    champion_holds = False
-    while rung := next_rung(decision.action, tried, champion_holds):
-        tried = (*tried, rung)
-        if learn_from_batch(line, batch, rung) is None:
-            continue
-        exported = export_candidate(line, batch, rung)
-        judged = judge_candidate(line, batch, rung, exported)
-        if judged.verdict.passed:
-            promote_candidate(line, batch, rung, exported, judged, decision)
-            return
-        log_refused(line, batch, rung, exported, judged)
-        champion_holds = judged.champion_holds

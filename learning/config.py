@@ -58,6 +58,9 @@ class TrainingConfig(Config):
                 return document
 
 
+Strategy = Literal["half_lives", "replay", "retrain", "fine_tune", "last_layer", "scratch"]
+
+
 class _UpdateConfig(Config):
     memory_rows: int = Field(default=4000, ge=0, description="samples of earlier batches kept for replay")
 

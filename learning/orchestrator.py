@@ -18,11 +18,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Strict, model_validator
 
 from data.config import Config, Task
-from data.files import write_whole
 from data.samples import Samples
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
-from deployments.training import StoredData, known_pipeline, read_stored, train_on
+from deployments.training import StoredData, known_pipeline, read_stored, save_trained, train_on
 from learning.callbacks import Callback
 from learning.config import TrainingConfig
 from learning.fitting import fit
@@ -156,9 +155,7 @@ class TrainingOrchestratorV2:
         network = self._network(data)
         network.load_state_dict(candidate.served().state_dict())
         self._trained = network
-        folder = self._settings.home / data.config.name / "trainings"
-        path = folder / f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}.onnx"
-        write_whole(path, trained.onnx)
+        path = save_trained(self._settings, data.config.name, trained, datetime.now(UTC))
         validated = [metrics for metrics in candidate.history if metrics.val_loss is not None]
         best = min(validated, key=lambda metrics: metrics.val_loss or 0.0, default=None)
         return OrchestratorResult(path, candidate.history, best, trained.scores, data.rows.height, candidate.notes)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Action = Literal["none", "bootstrap", "patch", "update", "retrain"]
 LearningAction = Literal["patch", "update", "retrain"]
+TriggerKind = Literal["drift", "performance", "score_drift", "price", "rows", "schedule", "manual"]
 Statistic = Literal["wasserstein", "kolmogorov_smirnov", "jensen_shannon", "psi"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
@@ -60,11 +61,16 @@ class ScheduleTrigger(_Trigger):
     @field_validator("cron")
     @classmethod
     def _is_cron(cls, cron: str) -> str:
-        try:
-            CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
-        except CronSimError as error:
-            raise ValueError(f"{cron!r} is no cron expression such as '0 3 * * *' ({error})") from None
-        return cron
+        return check_cron(cron)
+
+
+def check_cron(text: str) -> str:
+    """The same text; raises ValueError where it is no cron expression."""
+    try:
+        CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"{text!r} is no cron expression such as '0 3 * * *' ({error})") from None
+    return text
 
 
 class PriceTrigger(_Trigger):

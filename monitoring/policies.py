@@ -23,6 +23,7 @@ from monitoring.config import (
     ScoreDriftTrigger,
     Trigger,
     TriggerConfig,
+    TriggerKind,
 )
 from monitoring.drift import DriftReport
 from monitoring.performance import Metric, gain
@@ -82,6 +83,11 @@ def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
     if waited is not None and waited <= trigger.cooldown_batches:
         return Decision("none", f"cooling down: {waited} of {trigger.cooldown_batches} batches since the last decision")
     return _by_triggers(trigger, situation)
+
+
+def fired_kinds(trigger: TriggerConfig, situation: Situation) -> tuple[TriggerKind, ...]:
+    """The kinds of trigger that fire, whether or not the policy acts on them."""
+    return tuple(t.kind for t in trigger.any or trigger.all or [] if _answer(t, situation)[0])
 
 
 def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:

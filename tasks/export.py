@@ -6,6 +6,7 @@ from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported
 from deployments.rivalry import export_again
+from tasks.lineage import trace_version
 from tasks.step import step
 
 
@@ -13,7 +14,9 @@ from tasks.step import step
 def export_candidate(line: Line, batch: Batch, rung: Rung) -> Exported:
     """Write the version's folder, whole or not at all, and register it in the ledger."""
     candidate, classes = load_draft(line.draft_folder(batch.number, rung))
-    return export_version(line, batch, rung, candidate, classes)
+    exported = export_version(line, batch, rung, candidate, classes)
+    trace_version(line, batch, exported)
+    return exported
 
 
 @step("export", Exported)

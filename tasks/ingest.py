@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data.landing import land
 from data.sources import Arrival
+from deployments.attempts import count_attempt
 from deployments.line import Line
 from deployments.outcomes import Batch
 from deployments.report import duplicate_record
@@ -20,5 +21,6 @@ def ingest_arrival(line: Line, arrival: Arrival) -> tuple[Batch, dict[str, Any] 
     if "finish" in line.ledger.journal(line.name, arrival.id):
         champion = line.ledger.champion(line.name)
         return batch, duplicate_record(batch, arrival.name, champion.version if champion else None)
+    count_attempt(line.ledger, line.name, arrival.id)
     land(line.landing, arrival)
     return batch, None

@@ -10,6 +10,7 @@ from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Learned
 from learning.progress import ProgressBar
+from tasks.progress import ProgressArtifact
 from tasks.step import step
 
 
@@ -17,7 +18,8 @@ from tasks.step import step
 def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    made = make_candidate(line, batch, rung, [ProgressBar(f"{rung} on {batch.name}", console)])
+    title = f"{rung} on {batch.name}"
+    made = make_candidate(line, batch, rung, [ProgressBar(title, console), ProgressArtifact(title)])
     if made is None:
         return None
     candidate, classes = made

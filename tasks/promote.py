@@ -1,21 +1,25 @@
 """Promote: a candidate that passed the gate goes into production."""
 
+from functools import partial
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.transactions import Transaction, transaction
 
 from data.ledger import PromotionConflictError
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Promoted
-from deployments.promotion import log_version, promote_version
+from deployments.promotion import SmokeTestError, log_version, promote_version, smoke_test, take_promotion_back
 from monitoring.policies import Decision
+from tasks.show import link_run
 from tasks.step import step
 
 
 @step("log", None)
 def log_refused(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> None:
     """Log a refused candidate in MLflow, with what it was refused for."""
-    log_version(line, batch, rung, exported, judged, register=False)
+    link_run(line, log_version(line, batch, rung, exported, judged, register=False), exported.version)
 
 
 @task(name="promote", task_run_name="promote {batch.name}", cache_policy=NO_CACHE)
@@ -24,19 +28,35 @@ def promote_candidate(
 ) -> Promoted | None:
     """Register the version in MLflow, swap the champion in the ledger, and let the alias follow.
 
-    The swap and this step's line in the journal are one transaction. Where another version went live since this one
-    was judged, by a rollback for instance, that one stays: the conflict is written down, and None comes back.
+    The swap and this step's line in the journal are written together. Where another version went live since this one
+    was judged, by a rollback for instance, that one stays; and where what the alias leads to does not predict as the
+    version did, the version before it goes live again. Both are written down, and None comes back.
     """
     journal = line.ledger.journal(line.name, batch.id)
-    if "promote" in journal:
-        return Promoted(**journal["promote"])
     if "conflict" in journal:
         return None
+    if "promote" in journal:
+        return Promoted(**journal["promote"])
     run = log_version(line, batch, rung, exported, judged, register=True)
+    link_run(line, run, exported.version)
+    reason = f"{rung} on {batch.name}: {decision.reason}"
     try:
-        promoted = promote_version(line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}", run)
-    except PromotionConflictError as conflict:
-        line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {conflict}")
+        return _swap(line, batch, exported, judged, reason, run)
+    except (PromotionConflictError, SmokeTestError) as error:
+        line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {error}")
         return None
-    line.registry.project_champion(promoted.version)
+
+
+def _swap(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str) -> Promoted:
+    """The swap, the alias and a prediction through it: all of them, or the ledger and the alias go back together."""
+    with transaction() as swap:
+        promoted = promote_version(line, batch, exported, judged, reason, run)
+        undo = partial(_take_back, line, promoted, judged.champion)
+        swap.stage(promoted, on_rollback_hooks=[undo])
+        line.registry.project_champion(promoted.version)
+        smoke_test(line, promoted.version)
     return promoted
+
+
+def _take_back(line: Line, promoted: Promoted, previous: int | None, swap: Transaction) -> None:
+    take_promotion_back(line, promoted, previous)

@@ -5,6 +5,7 @@ from data.seals import seal_batch
 from data.splits import mark_rows
 from deployments.line import Line
 from deployments.outcomes import Batch, Stored
+from tasks.lineage import trace_batch
 from tasks.step import step
 
 
@@ -14,4 +15,6 @@ def store_batch(line: Line, batch: Batch) -> Stored:
     rows = mark_rows(staged(line.landing, batch.id), line.config.data, batch.number)
     version, split = line.store.append(batch.id, rows), rows["lehr_split"]
     seal = seal_batch(line.store.folder, version, rows)
-    return Stored(version, int((split == "train").sum()), int((split == "holdout").sum()), seal)
+    stored = Stored(version, int((split == "train").sum()), int((split == "holdout").sum()), seal)
+    trace_batch(line, batch, stored)
+    return stored

@@ -8,12 +8,19 @@ from data.suite import suite_for
 from data.validation import suspect_sensors, validate
 from deployments.line import Line
 from deployments.outcomes import Batch, Validated
+from tasks.show import show_validation
 from tasks.step import step
 
 
 @step("validate", Validated)
 def validate_batch(line: Line, batch: Batch) -> Validated:
     """Read the batch against the declared schema and the suite; stage the rows that are sound."""
+    validated = _validate(line, batch)
+    show_validation(line, batch, validated)
+    return validated
+
+
+def _validate(line: Line, batch: Batch) -> Validated:
     arrival = landed(line.landing, batch.id, batch.name)
     try:
         frame = read_batch(arrival, line.schema)

@@ -3,10 +3,14 @@
 from deployments.line import Line
 from deployments.outcomes import Batch, Watched
 from deployments.watching import watch
+from tasks.show import show_drift
 from tasks.step import step
 
 
 @step("watch", Watched)
 def watch_batch(line: Line, batch: Batch) -> Watched:
     """Score the champion on the batch and hold the batch against the champion's reference."""
-    return watch(line, batch)
+    watched = watch(line, batch)
+    if watched.drift is not None:
+        show_drift(line, batch, watched.drift)
+    return watched

@@ -1,0 +1,145 @@
+"""What Prefect does by itself: crashed runs are found and followed up, and people are told what went wrong.
+
+Creating them is idempotent: what is there by name is replaced, what is no longer wanted is removed.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.automations import AutomationCore
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events import EventTrigger, Posture, ResourceSpecification
+from prefect.events.actions import CallWebhook, ChangeFlowRunState, RunDeployment, SendNotification
+from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
+
+from deployments.announcements import DRIFT, REFUSED, ROLLED_BACK
+from deployments.definitions import LINE_TAG, REQUEST_TAG, TAG
+from deployments.settings import Settings
+
+PREFIX = "lehr: "
+SILENT_SECONDS = 90
+"""Three heartbeats: a run that is silent for longer has died."""
+HEARTBEAT = "prefect.flow-run.heartbeat"
+ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+ALERT_BLOCK = "lehr-alerts"
+RUN_KEY = "{{ (flow_run.parameters.get('run_key') or flow_run.id) | string }}"
+TEXT = "{{ event.event }} {{ event.resource.name }}: {{ event.payload | tojson }}"
+
+Alert = CallWebhook | SendNotification
+
+
+def ensure_automations(settings: Settings) -> list[str]:
+    """Create or replace lehr's automations on the server that is in use; returns their names.
+
+    Raises ValueError where the notification block that the settings name is not there.
+    """
+    wanted: list[AutomationCore] = [*_recovery(), *_alerts(_alert_actions(settings))]
+    with get_client(sync_client=True) as client:
+        _remove(client, {automation.name for automation in wanted})
+        for automation in wanted:
+            client.create_automation(automation)
+    return [automation.name for automation in wanted]
+
+
+def _remove(client: SyncPrefectClient, wanted: set[str]) -> None:
+    """Those that are to be replaced, and alerts that are no longer wanted."""
+    for automation in client.read_automations():
+        if automation.name in wanted or automation.name.startswith(PREFIX + "tell "):
+            client.delete_automation(automation.id)
+
+
+def _recovery() -> list[AutomationCore]:
+    silent = EventTrigger(
+        after={HEARTBEAT},
+        expect={HEARTBEAT, *ENDS},
+        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        match_related=_tagged(TAG),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=SILENT_SECONDS),
+    )
+    message = f"no heartbeat for {SILENT_SECONDS} seconds: its process has died"
+    return [
+        AutomationCore(
+            name=f"{PREFIX}a run without a heartbeat has crashed",
+            trigger=silent,
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)],
+        ),
+        AutomationCore(
+            name=f"{PREFIX}a crashed loop goes on",
+            trigger=_when({"prefect.flow-run.Crashed"}, LINE_TAG),
+            actions=[_follow_up(None)],
+        ),
+        AutomationCore(
+            name=f"{PREFIX}a crashed request goes on",
+            trigger=_when({"prefect.flow-run.Crashed"}, REQUEST_TAG),
+            actions=[_follow_up({"run_key": RUN_KEY})],
+        ),
+    ]
+
+
+def _follow_up(parameters: dict[str, str] | None) -> RunDeployment:
+    """One more run of the deployment whose run the event is about."""
+    return RunDeployment(source="inferred", deployment_id=None, parameters=parameters, job_variables=None)
+
+
+def _alerts(actions: Sequence[Alert]) -> list[AutomationCore]:
+    if not actions:
+        return []
+    runs = {f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "Late")}
+    line = EventTrigger(
+        expect={DRIFT, REFUSED, ROLLED_BACK},
+        match=ResourceSpecification({"prefect.resource.id": ["lehr.pipeline.*"]}),
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )
+    return [
+        AutomationCore(name=f"{PREFIX}tell of runs that failed", trigger=_when(runs, TAG), actions=[*actions]),
+        AutomationCore(name=f"{PREFIX}tell of drift and refusals", trigger=line, actions=[*actions]),
+    ]
+
+
+def _when(events: set[str], tag: str) -> EventTrigger:
+    return EventTrigger(
+        expect=events,
+        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        match_related=_tagged(tag),
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )
+
+
+def _tagged(tag: str) -> ResourceSpecification:
+    return ResourceSpecification({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"})
+
+
+def _alert_actions(settings: Settings) -> list[Alert]:
+    """How people are told: by the webhook and the notification block of the settings, if any."""
+    actions: list[Alert] = []
+    if settings.alert_webhook is not None:
+        webhook = Webhook(method="POST", url=SecretStr(settings.alert_webhook))
+        saved = webhook.save(ALERT_BLOCK, overwrite=True)
+        assert isinstance(saved, UUID)
+        payload = '{"event": "{{ event.event }}", "about": "{{ event.resource.name }}", '
+        payload += '"details": {{ event.payload | tojson }}}'
+        actions.append(CallWebhook(block_document_id=saved, payload=payload))
+    if settings.alert_block is not None:
+        document = _block_document(settings.alert_block)
+        actions.append(SendNotification(block_document_id=document, subject="lehr", body=TEXT))
+    return actions
+
+
+def _block_document(slug: str) -> UUID:
+    kind, _, name = slug.partition("/")
+    with get_client(sync_client=True) as client:
+        try:
+            return client.read_block_document_by_name(name, kind).id
+        except ObjectNotFound:
+            raise ValueError(f"LEHR_ALERT_BLOCK: Prefect has no block {slug!r}; write type/name") from None

@@ -1,0 +1,61 @@
+"""What was asked of a pipeline besides its batches: a retrain, a promotion.
+
+A request is journalled like a batch, under the SHA-256 of its run key: a run that died is followed by another with the
+same key, which finds what was asked and goes on after the last written step.
+"""
+
+import hashlib
+from typing import Any
+
+from data.ledger import Ledger
+from deployments.attempts import count_attempt
+from deployments.champions import lineage_of
+from deployments.line import Line
+from deployments.outcomes import Batch
+from monitoring.policies import Decision
+
+
+def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, Any]) -> tuple[Batch, dict[str, Any]]:
+    """The request's place in the journal, and what was asked when it came first.
+
+    It stands at the pipeline's newest batch. Raises ValueError where the pipeline has none yet, and where the request
+    has ended its process too often.
+    """
+    request_id = hashlib.sha256(f"request {run_key}".encode()).hexdigest()
+    request: dict[str, Any] | None = ledger.journal(pipeline, request_id).get("request")
+    if request is None:
+        stored = ledger.outcomes(pipeline, "store")
+        if not stored:
+            raise ValueError(f"nothing is stored of the pipeline {pipeline} yet: there is nothing to work on")
+        request = {"batch": max(stored), "asked": asked}
+        ledger.record_step(pipeline, request_id, "request", request)
+    count_attempt(ledger, pipeline, request_id)
+    return Batch(request["batch"], request_id, "a request"), request["asked"]
+
+
+def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:
+    """What was asked; none where it is an update and there is no batch that the line has not learned from."""
+    lineage = lineage_of(line)
+    if lineage is None:
+        return Decision("bootstrap", asked.reason)
+    if asked.action == "update" and lineage.candidate.trained_through >= batch.number:
+        return Decision("none", f"{asked.reason}; but all {batch.number} batches were learned from already")
+    return asked
+
+
+def request_record(line: Line, batch: Batch) -> dict[str, Any]:
+    """A finished request's record, from what the steps wrote into the journal."""
+    journal = line.ledger.journal(line.name, batch.id)
+    judged = [journal[step] for step in journal if step.startswith("judge:")]
+    champion = line.ledger.champion(line.name)
+    return {
+        "request": batch.name,
+        "batch": batch.number,
+        "decision": journal["decide"],
+        "gate": judged[-1]["verdict"] if judged else None,
+        "approved": journal.get("approve"),
+        "promoted": "promote" in journal and "conflict" not in journal,
+        "conflict": journal.get("conflict"),
+        "revoked": None,
+        "champion": champion.version if champion else None,
+    }

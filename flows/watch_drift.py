@@ -1,0 +1,72 @@
+"""Watching without learning: what waits is validated, stored and watched; what is due is left to a retrain."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from data.inbox import iter_waiting, take, waiting
+from data.sources import Arrival, iter_arrivals
+from deployments.deciding import fired_on
+from deployments.line import Line, inbox_of, open_line
+from deployments.outcomes import Batch
+from deployments.report import build_report
+from deployments.settings import Settings
+from monitoring.config import TriggerKind
+from tasks.decide import decide_on_batch, leave_to_retrain
+from tasks.finish import finish_batch, tell_batch
+from tasks.ingest import ingest_arrival
+from tasks.revoke import revoke_champion
+from tasks.store import store_batch
+from tasks.triage import triage_batch
+from tasks.validate import validate_batch
+from tasks.watch import watch_batch
+
+
+def _run_name() -> str:
+    return f"watch {Path(flow_run.parameters['pipeline']).stem}"
+
+
+@flow(name="watch-drift", flow_run_name=_run_name)
+def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
+    """Take what waits in the inbox as far as the watching, and announce what was seen.
+
+    Where the pipeline's triggers call for learning, the event of their cause (`lehr.drift.detected`,
+    `lehr.performance.dropped`, or `lehr.batch.accepted` where enough rows have come) is labelled as due, and the
+    deployment `retrain` starts from it. Before the first champion nothing is taken: that is the loop's.
+
+    Args:
+        pipeline: the pipeline file.
+        home: where lehr keeps its state.
+    """
+    settings = Settings() if home is None else Settings(home=Path(home))
+    inbox = inbox_of(Path(pipeline), settings)
+    if not waiting(inbox):
+        return {"pipeline": Path(pipeline).stem, "batches": []}
+    with open_line(Path(pipeline), settings, iter_waiting(inbox)) as line:
+        records: list[dict[str, Any]] = []
+        for file in waiting(inbox) if line.ledger.champion(line.name) else []:
+            records += [_watch_arrival(line, arrival) for arrival in iter_arrivals([file])]
+            take(file)
+        return build_report(line.name, line.config.task, line.config.metric, records)
+
+
+def _watch_arrival(line: Line, arrival: Arrival) -> dict[str, Any]:
+    batch, finished = ingest_arrival(line, arrival)
+    return tell_batch(line, finished or _watch_batch(line, batch))
+
+
+def _watch_batch(line: Line, batch: Batch) -> dict[str, Any]:
+    fired: tuple[TriggerKind, ...] = ()
+    due = False
+    validated = validate_batch(line, batch)
+    if validated.refusal is None:
+        store_batch(line, batch)
+        watched = watch_batch(line, batch)
+        triaged = triage_batch(line, batch, validated)
+        if not triaged.faulty:
+            revoke_champion(line, batch, watched)
+        fired = fired_on(line, batch, watched, triaged)
+        due = leave_to_retrain(line, batch, decide_on_batch(line, batch, watched, triaged, None))
+    return finish_batch(line, batch, fired, due)

@@ -1,0 +1,37 @@
+"""Announce: what happened to a batch, as Prefect events that automations, alerts and other deployments start from."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from prefect.events import emit_event
+
+from data.ledger import Promotion
+from deployments.announcements import ROLLED_BACK, Announcement, announcements
+from deployments.definitions import pipeline_resource
+from deployments.line import Line
+from deployments.outcomes import Batch
+from monitoring.config import TriggerKind
+
+
+def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Collection[TriggerKind], due: bool) -> None:
+    """Emit the batch's events; one that was emitted before a crash has the same id the second time."""
+    for announcement in announcements(record, fired, due):
+        emit(line, batch.id, announcement)
+
+
+def emit(line: Line, what: str, announcement: Announcement) -> None:
+    """Emit one event about the pipeline; what: the id of what it is about, so that a second time is the same event."""
+    resource = {"prefect.resource.id": pipeline_resource(line.name), "prefect.resource.name": line.name}
+    emit_event(
+        event=announcement.event,
+        resource={**resource, **announcement.labels},
+        payload=announcement.payload,
+        id=uuid5(NAMESPACE_URL, f"{line.name} {what} {announcement.event}"),
+    )
+
+
+def announce_rollback(line: Line, promotion: Promotion) -> None:
+    """Emit that a person put an earlier version back."""
+    payload = {"version": promotion.version, "was": promotion.previous, "reason": promotion.reason}
+    emit(line, f"promotion {promotion.sequence}", Announcement(ROLLED_BACK, payload, {}))

@@ -1,0 +1,34 @@
+"""Request: what was asked of a pipeline besides its batches, from the decision to the record."""
+
+from typing import Any
+
+from deployments.announcements import changes
+from deployments.drafts import clear_drafts
+from deployments.line import Line
+from deployments.outcomes import Batch
+from deployments.requests import decision_on, request_record
+from monitoring.policies import Decision
+from tasks.announce import emit
+from tasks.step import step
+
+
+@step("decide", Decision)
+def decide_on_request(line: Line, batch: Batch, asked: Decision) -> Decision:
+    """What was asked, unless an update finds nothing that the line has not learned from yet."""
+    return decision_on(line, batch, asked)
+
+
+@step("finish", dict[str, Any])
+def finish_request(line: Line, batch: Batch) -> dict[str, Any]:
+    """Gather what the steps said into one record, announce it, and clear what only they needed."""
+    record = request_record(line, batch)
+    clear_drafts(line.draft_folder(batch.number))
+    for announcement in changes(record):
+        emit(line, batch.id, announcement)
+    return record
+
+
+@step("decide", Decision)
+def note_decision(line: Line, batch: Batch, asked: Decision) -> Decision:
+    """Keep what was asked as the decision."""
+    return asked

@@ -1,0 +1,132 @@
+"""One plant's day, in order: each test goes on where the one before it ended."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.operations.plant import Plant, lehr, until
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_every_deployment_is_there_with_its_schedule(plant: Plant) -> None:
+    found = {d["name"]: d for d in plant.call("POST", "/deployments/filter", {}) if d["name"] == "fleet"}
+    for flow in ("learn-continuously", "watch-drift", "retrain", "train-model", "promote-model", "roll-back"):
+        found[flow] = plant.call("GET", f"/deployments/name/{flow}/line")
+    assert found["learn-continuously"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+    assert found["watch-drift"]["schedules"][0]["schedule"]["interval"] == 60.0
+    assert all(d["concurrency_options"]["collision_strategy"] == "ENQUEUE" for d in found.values())
+    automations = {a["name"] for a in plant.call("POST", "/automations/filter", {})}
+    assert "lehr: a run without a heartbeat has crashed" in automations
+    assert "up, process" in lehr("status", "--home", str(plant.home))
+
+
+def test_the_form_refuses_bad_values(plant: Plant) -> None:
+    for wrong, said in (({"epochs": -3}, b"minimum of 1"), ({"strategy": "magic"}, b"half_lives")):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            plant.start("retrain", **wrong)
+        assert refused.value.code == 409
+        assert said in refused.value.read()
+
+
+def test_the_loop_takes_what_waits(plant: Plant) -> None:
+    plant.inbox.mkdir(parents=True, exist_ok=True)
+    shutil.copy(plant.batches[0], plant.inbox)
+    run = plant.ended(plant.start("learn-continuously"))
+    assert (run["state_type"], run["name"]) == ("COMPLETED", "learn line"), run["state"]
+    assert [file.name for file in (plant.inbox / "taken").iterdir()] == ["line-01.csv"]
+    assert "there is no champion yet" in plant.journal()
+    artifacts = plant.call("POST", "/artifacts/latest/filter", {})
+    assert {"validation-line", "mlflow-line"} <= {artifact["key"] for artifact in artifacts}
+
+
+def test_a_person_approves_and_refuses(plant: Plant) -> None:
+    _drop(plant, plant.batches[1])
+    for answer, word in ((False, "refused"), (True, "approved")):
+        run_id = plant.start("retrain", reason=f"to be {word}", require_approval=True, approval_minutes=5)
+        assert plant.ended(run_id)["state_type"] == "PAUSED"
+        incomplete = plant.call("POST", f"/flow_runs/{run_id}/resume", {"run_input": {"approve": answer}})
+        assert incomplete["status"] == "REJECT"
+        given = {"run_input": {"approve": answer, "reason": "it looks fine"}}
+        assert plant.call("POST", f"/flow_runs/{run_id}/resume", given)["status"] == "ACCEPT"
+        plant.ended(run_id, ("COMPLETED", "FAILED"))
+        assert (f"to be {word}" in plant.journal()) is answer
+        if not answer:
+            _drop(plant, plant.batches[2])
+    assert "approved: it looks fine" in plant.journal()
+
+
+def test_drift_starts_one_retrain(plant: Plant) -> None:
+    before = len(plant.runs_of("retrain"))
+    _drop(plant, plant.batches[4])  # the first of another product
+    started = until(lambda: plant.runs_of("retrain")[before:] or None)
+    run = plant.ended(started[0]["id"])
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert "drifted" in run["parameters"]["reason"]
+    events = _events(plant, "lehr.drift.detected")
+    assert [event["payload"]["run_key"] for event in events] == [run["parameters"]["run_key"]]
+    time.sleep(8)
+    assert len(plant.runs_of("retrain")) == before + 1
+
+
+def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
+    before = len(plant.runs_of("retrain"))
+    run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=400)
+    process = until(lambda: _process_of(run_id))
+    until(lambda: True if plant.run(run_id)["state_type"] == "RUNNING" else None)
+    time.sleep(1)
+    os.kill(process, signal.SIGKILL)
+    assert plant.ended(run_id)["state_type"] == "CRASHED"
+    followed = until(lambda: plant.runs_of("retrain")[before + 1 :] or None)
+    assert followed[0]["parameters"]["run_key"] == run_id
+    assert plant.ended(followed[0]["id"])["state_type"] == "COMPLETED"
+
+
+def test_the_schedule_fires_by_itself(plant: Plant) -> None:
+    run = until(lambda: next((r for r in plant.runs_of("watch-drift") if r["auto_scheduled"]), None))
+    ended = plant.ended(run["id"])
+    assert ended["state_type"] == "COMPLETED", ended["state"]
+
+
+def test_a_person_rolls_back(plant: Plant) -> None:
+    run = plant.ended(plant.start("roll-back", reason="line 3 complains", version=1))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert "rolled back: line 3 complains" in plant.journal()
+    assert len(_events(plant, "lehr.version.rolled-back")) == 1
+
+
+def test_a_second_one_is_refused(plant: Plant) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        lehr("up", str(plant.pipeline), "--home", str(plant.home))
+    assert "is up already" in refused.value.stderr
+
+
+def _drop(plant: Plant, batch: Path) -> None:
+    """Put a batch into the inbox and have it watched."""
+    shutil.copy(batch, plant.inbox)
+    run = plant.ended(plant.start("watch-drift"))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert (plant.inbox / "taken" / batch.name).exists()
+
+
+def _events(plant: Plant, name: str) -> list[dict[str, Any]]:
+    wanted = {"limit": 50, "filter": {"event": {"name": [name]}}}
+    return plant.call("POST", "/events/filter", wanted)["events"]
+
+
+def _process_of(run_id: str) -> int | None:
+    """The process of a run that is under way."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if f"PREFECT__FLOW_RUN_ID={run_id}".encode() in environment:
+                return int(folder.name)
+    return None
