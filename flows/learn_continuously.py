@@ -6,27 +6,31 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from data.sources import Arrival, iter_arrivals
+from deployments.labels import holds_labels
 from deployments.ladder import Rung, next_rung
 from deployments.line import Line, open_line
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
 from deployments.settings import Settings
+from monitoring.causes import Triage
 from monitoring.config import LearningAction
 from monitoring.policies import Decision
 from monitoring.terminal import batch_line, open_console
 from tasks.compare import compare_batch, retrain_compared_with
+from tasks.confirm import confirm_champion
 from tasks.decide import decide_on_batch
 from tasks.export import export_candidate, export_shadow
 from tasks.finish import finish_batch
 from tasks.ingest import ingest_arrival
 from tasks.judge import judge_candidate
+from tasks.labels import take_late_labels
 from tasks.learn import learn_from_batch
 from tasks.promote import log_refused, promote_candidate
 from tasks.revoke import revoke_champion
 from tasks.store import store_batch
 from tasks.triage import triage_batch
 from tasks.validate import validate_batch
-from tasks.watch import watch_batch
+from tasks.watch import watch_batch, watch_late_labels
 
 
 @flow(name="learn-continuously", flow_run_name="{pipeline}")
@@ -43,7 +47,7 @@ def learn_continuously(
 
     Args:
         pipeline: the pipeline file.
-        sources: files, or folders whose finished files are taken in order of name.
+        sources: files, or folders whose finished files are taken in order of name; labels for earlier rows among them.
         batch_rows: cut long files into batches of so many rows.
         action: what a person asks for, whatever the triggers say.
         compare: also score a static, a cumulative and a sliding retrain.
@@ -60,29 +64,45 @@ def learn_continuously(
 def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
     """One batch through the loop; returns its record for the report."""
     batch, finished = ingest_arrival(line, arrival)
-    record = finished or _learn_from_batch(line, batch, action, compare)
+    record = finished or _learn_from_batch(line, batch, action, compare, late=holds_labels(arrival, line.schema))
     text = batch_line(record, line.config.metric)
     open_console().print(text)
     get_run_logger().info(text.plain)
     return record
 
 
-def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
-    validated = validate_batch(line, batch)
-    if validated.refusal is None:
-        store_batch(line, batch)
-        watched = watch_batch(line, batch)
-        triaged = triage_batch(line, batch, validated)
-        if not triaged.faulty:
-            revoke_champion(line, batch, watched)
+def _learn_from_batch(
+    line: Line, batch: Batch, action: LearningAction | None, compare: bool, late: bool
+) -> dict[str, Any]:
+    watched, triaged = _take_labels(line, batch) if late else _take_rows(line, batch)
+    if watched is not None:
+        faulty = triaged is not None and triaged.faulty
+        if not faulty:
+            revoke_champion(line, batch, watched, confirm_champion(line, batch) if late else None)
         if compare:
             compare_batch(line, batch)
         decision = decide_on_batch(line, batch, watched, triaged, action)
-        if triaged.faulty or not _promote_shadow(line, batch, watched):
+        if faulty or not _promote_shadow(line, batch, watched):
             _climb(line, batch, decision)
         if compare:
             retrain_compared_with(line, batch)
     return finish_batch(line, batch)
+
+
+def _take_rows(line: Line, batch: Batch) -> tuple[Watched | None, Triage | None]:
+    """Store a batch, watch it and name what happened to it; None where it was refused."""
+    validated = validate_batch(line, batch)
+    if validated.refusal is not None:
+        return None, None
+    store_batch(line, batch)
+    watched = watch_batch(line, batch)
+    return watched, triage_batch(line, batch, validated)
+
+
+def _take_labels(line: Line, batch: Batch) -> tuple[Watched | None, None]:
+    """Join late labels to their rows and watch what they say of the champion; None where they found no row."""
+    taken = take_late_labels(line, batch)
+    return (watch_late_labels(line, batch, taken) if taken.rows else None), None
 
 
 def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:
