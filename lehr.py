@@ -63,8 +63,8 @@ def run(
     from data.sources import iter_arrivals
     from deployments.line import check_line
 
-    check_line(pipeline, iter_arrivals(source, batch_rows))
     settings = _settings(home)
+    check_line(pipeline, settings, iter_arrivals(source, batch_rows))
     keep_quiet(settings)
     from flows.learn_continuously import learn_continuously
 
@@ -79,6 +79,32 @@ def run(
     )
     _write_report(result, report, html)
     return result
+
+
+@app.command
+def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())], *, home: Path | None = None) -> None:
+    """Bring labels that come later than their rows: files with the key's columns and the target.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file.
+    files
+        CSV (plain or gzip) or Parquet files. Dropped into an inbox that `lehr run` reads they do the same.
+    home
+        Where lehr keeps its state.
+    """
+    from data.sources import iter_arrivals
+    from deployments.labels import check_label_files
+    from deployments.line import open_ledger, stored_schema
+    from deployments.pipeline import PipelineConfig
+
+    settings = _settings(home)
+    check_label_files(stored_schema(PipelineConfig.load(pipeline), open_ledger(settings)), iter_arrivals(files))
+    keep_quiet(settings)
+    from flows.learn_continuously import learn_continuously
+
+    learn_continuously(pipeline=str(pipeline), sources=[str(file) for file in files], home=str(settings.home))
 
 
 def _write_report(result: dict[str, Any], report: Path | None, html: Path | None) -> None:
@@ -247,8 +273,10 @@ def status(pipeline: Path | None = None, *, home: Path | None = None) -> None:
     finished = ledger.outcomes(name, "finish")
     console.print(f"pipeline     {name}")
     console.print(f"champion     {f'version {champion.version}: {champion.reason}' if champion else 'none yet'}")
+    rows = [record for record in finished.values() if record.get("labels") is None]
     for state in ("accepted", "quarantined"):
-        console.print(f"{state:<12} {sum(record['status'] == state for record in finished.values())} batches")
+        console.print(f"{state:<12} {sum(record['status'] == state for record in rows)} batches")
+    console.print(f"late labels  {len(finished) - len(rows)} files")
     for number, readings in readings_set_aside(ledger, name).items():
         sensors = ", ".join(dict.fromkeys(part.feature for part in readings))
         console.print(f"set aside    batch {number}: {sensors} (lehr release {pipeline} {number} --reason …)")
@@ -260,9 +288,12 @@ def history(pipeline: Path, *, home: Path | None = None) -> None:
     """Say what was in production when, and why."""
     name, ledger = _ledger(pipeline, home)
     table = Table("no.", "from (UTC)", "version", "before", "why")
+    decided = [found for found in ledger.outcomes(name, "confirm").values() if found is not None]
+    confirmed = {found["sequence"] for found in decided if found["passed"]}
     for promotion in ledger.history(name):
         since, previous = f"{promotion.at:%Y-%m-%d %H:%M:%S}", str(promotion.previous or "–")
-        table.add_row(str(promotion.sequence), since, str(promotion.version), previous, promotion.reason)
+        why = promotion.reason + ("; the labels confirmed it" if promotion.sequence in confirmed else "")
+        table.add_row(str(promotion.sequence), since, str(promotion.version), previous, why)
     console.print(table if table.row_count else "nothing was ever in production")
 
 
