@@ -11,6 +11,7 @@ console = open_console()
 
 def ledger_of(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:
     """A pipeline's name and the ledger of its home."""
+    from deployments.line import open_ledger
     from deployments.pipeline import PipelineConfig
 
     return PipelineConfig.load(pipeline).name, open_ledger(settings_at(home))
