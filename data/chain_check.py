@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, literal_column, select, table
 
 from data.chain import FIRST, hash_link, hash_row, key_of, parsed
 from data.changes import Change
-from data.tables import Chained, ChainRow
+from data.tables import Chained, ChainRow, Table
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def _changed(values: Mapping[str, Any], link: Mapping[str, str] | None) -> str |
 
 def chained_tables() -> list[str]:
     """The names of the tables whose rows are linked."""
-    return [kind.__tablename__ for kind in Chained.__subclasses__()]
+    kinds = [mapper.class_ for mapper in Table.registry.mappers]
+    return sorted(kind.__tablename__ for kind in kinds if issubclass(kind, Chained))
 
 
 def _shown(key: str) -> str:

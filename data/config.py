@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Task = Literal["classification", "regression"]
 
@@ -42,6 +42,11 @@ class DataConfig(Config):
     target: Name
     timestamp: Name | None = Field(default=None, description="a column; null: order of arrival is time")
     group: Name | None = Field(default=None, description="line, unit or session: windows never cross it")
+    key: list[Name] | None = Field(
+        default=None,
+        min_length=1,
+        description="columns by which labels that come later find their rows; null: timestamp and group",
+    )
     missing: list[float | str] = Field(default=[], description="values that mean 'no reading', such as -200 or 'n/a'")
     window: WindowConfig = WindowConfig()
     horizon: int = Field(
@@ -52,13 +57,27 @@ class DataConfig(Config):
     )
     holdout: HoldoutConfig = HoldoutConfig()
 
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_column_is_a_list_of_one(cls, key: object) -> object:
+        return [key] if isinstance(key, str) else key
+
     @model_validator(mode="after")
     def _roles_are_no_features(self) -> "DataConfig":
-        roles = {"target": self.target, "timestamp": self.timestamp, "group": self.group}
-        for role, column in roles.items():
+        roles = [("target", self.target), ("timestamp", self.timestamp), ("group", self.group)]
+        for role, column in [*roles, *(("key", column) for column in self.key or [])]:
             if column is not None and column in self.features.include:
                 raise ValueError(f"data.features.include: {column!r} is the {role}; take it out of the features")
+        if self.target in (self.key or []):
+            raise ValueError(f"data.key: {self.target!r} is the target; name the columns that identify a row")
         return self
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of the key; none where labels cannot come later."""
+        if self.key is not None:
+            return tuple(dict.fromkeys(self.key))
+        return () if self.timestamp is None else tuple(c for c in (self.timestamp, self.group) if c is not None)
 
 
 class ValidationConfig(Config):

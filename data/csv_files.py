@@ -21,7 +21,7 @@ def csv_columns(arrival: Arrival) -> list[str]:
 
 
 def read_csv(arrival: Arrival, schema: Schema) -> pl.DataFrame:
-    """The schema's columns: numbers as Float32, all others as String.
+    """Those of the schema's columns that the file has: numbers as Float32, all others as String.
 
     Raises BadBatch for rows of unequal length, text in a number, and numbers too large for float32.
     """
@@ -30,12 +30,14 @@ def read_csv(arrival: Arrival, schema: Schema) -> pl.DataFrame:
         raise BadBatch("the file has a header but no rows")
     check_field_counts(body, len(header))
     names = [name if name in schema.columns else f"\0{i}" for i, name in enumerate(header)]
-    numbers = {*schema.features, *([schema.target] if schema.task == "regression" else [])}
+    numbers = {*schema.features, *([schema.target] if schema.task == "regression" else [])} & set(header)
     types = {n: pl.Float32 if n in numbers else pl.String for n in names}
     frame = _read_fast(body, types, schema)
     if frame is None or _holds_infinity(frame, numbers):
         frame = diagnose(_read_text(body, names), numbers, schema)
-    return frame.select(schema.columns).with_columns(pl.col(pl.String).str.strip_chars().replace("", None))
+    return frame.select(c for c in schema.columns if c in header).with_columns(
+        pl.col(pl.String).str.strip_chars().replace("", None)
+    )
 
 
 def _split(arrival: Arrival) -> tuple[list[str], bytes]:

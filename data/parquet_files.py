@@ -19,7 +19,7 @@ def parquet_columns(content: bytes) -> list[str]:
 
 
 def read_parquet(content: bytes, schema: Schema) -> pl.DataFrame:
-    """The schema's columns with numbers as Float32 and labels and group as String.
+    """Those of the schema's columns that the file has: numbers as Float32, times as they are, all others as String.
 
     Raises BadBatch where the file is broken, a column has another type, or a number is too large for float32.
     """
@@ -29,7 +29,9 @@ def read_parquet(content: bytes, schema: Schema) -> pl.DataFrame:
         raise BadBatch(_broken(content)) from None
     frame = frame.rename(lambda name: name.strip())
     numbers = {*schema.features, *([schema.target] if schema.task == "regression" else [])}
-    return pl.DataFrame([_column(frame[c], c in numbers, c == schema.timestamp) for c in schema.columns])
+    return pl.DataFrame(
+        [_column(frame[c], c in numbers, c == schema.timestamp) for c in schema.columns if c in frame.columns]
+    )
 
 
 def _column(column: pl.Series, is_number: bool, is_timestamp: bool) -> pl.Series:

@@ -31,12 +31,14 @@ def read_columns(arrival: Arrival) -> list[str]:
 def read_batch(arrival: Arrival, schema: Schema) -> pl.DataFrame:
     """The batch as one frame of the schema's columns, rows in the file's order; other columns are ignored.
 
-    Features and a regression target are Float32, labels and group String, the timestamp Datetime("us"); empty values,
-    NaN and the schema's `missing` values are null. Raises BadBatch with the reason where anything would have to be
-    guessed: a missing column, text in a number, a number beyond float32, rows of unequal length, a broken file.
+    Features and a regression target are Float32, labels, group and key String, the timestamp Datetime("us"); empty
+    values, NaN and the schema's `missing` values are null, and with a key so is a target that the file does not have.
+    Raises BadBatch with the reason where anything would have to be guessed: a missing column, text in a number, a
+    number beyond float32, rows of unequal length, a broken file.
     """
     columns = read_columns(arrival)
-    absent = [c for c in schema.columns if c not in columns]
+    optional = schema.target if schema.key else None
+    absent = [c for c in schema.columns if c not in columns and c != optional]
     if absent:
         raise BadBatch(_absence(absent, columns))
     read = read_parquet(arrival.content, schema) if arrival.format == "parquet" else read_csv(arrival, schema)
@@ -58,16 +60,24 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
 
 
 def _canonical(read: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    if schema.target not in read.columns:
+        read = read.with_columns(pl.lit(None, schema.label_type).alias(schema.target))
     numbers = [*schema.features, *([schema.target] if schema.task == "regression" else [])]
     frame = read.with_columns(without_missing(pl.col(numbers), schema))
+    frame = frame.with_columns(_whole(c) for c in schema.key if c != schema.timestamp)
     if schema.task == "classification":
-        label = pl.col(schema.target).str.replace(r"^(-?\d+)\.0+$", "$1")  # 1.0 beside an empty value is the class 1
+        label = _whole(schema.target)
         frame = frame.with_columns(
             pl.when(label.is_in(_texts(schema))).then(None).otherwise(label).alias(schema.target)
         )
     if schema.timestamp is not None:
         frame = frame.with_columns(parse_timestamps(frame[schema.timestamp]))
     return frame.select(schema.columns)
+
+
+def _whole(column: str) -> pl.Expr:
+    """Text that names a class or a row: 1.0, beside an empty value, is 1."""
+    return pl.col(column).str.replace(r"^(-?\d+)\.0+$", "$1")
 
 
 def without_missing(numbers: pl.Expr, schema: Schema) -> pl.Expr:

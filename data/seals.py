@@ -41,6 +41,12 @@ def check_seals(folder: Path, seals: Mapping[int, Seal], unsealed: Iterable[int]
     seals: by the batch's number; those of an adopted model's rows are under 0. unsealed: batches stored before there
     were seals, which cannot be checked.
     """
+    yield from check_files(folder, seals)
+    yield from _check_table(folder, seals, set(unsealed))
+
+
+def check_files(folder: Path, seals: Mapping[int, Seal]) -> Iterator[Change]:
+    """The files of a table that are missing or were changed since they were sealed."""
     for number, seal in seals.items():
         for name, digest in seal.files.items():
             path = folder / name
@@ -49,7 +55,6 @@ def check_seals(folder: Path, seals: Mapping[int, Seal], unsealed: Iterable[int]
                     yield Change(str(path), f"is missing; it held rows of batch {number}")
             elif sha256_of(path) != digest:
                 yield Change(str(path), f"was changed; it holds rows of batch {number}")
-    yield from _check_table(folder, seals, set(unsealed))
 
 
 def _is_in_a_checkpoint(folder: Path, commit: Path) -> bool:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, MetaData, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Index, MetaData, String, TypeDecorator, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -123,6 +123,7 @@ class PredictionRow(Chained):
     """A request for predictions that was answered, by whom, and the hashes of what came in and what went out."""
 
     __tablename__ = "predictions"
+    __table_args__ = (Index("ix_predictions_pipeline_at", "pipeline", "at"),)
 
     request: Mapped[str] = mapped_column(String(20), primary_key=True)
     pipeline: Mapped[str] = mapped_column(String(200))

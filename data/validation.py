@@ -70,6 +70,13 @@ def suspect_sensors(report: ValidationReport, features: Sequence[str]) -> tuple[
     return tuple(feature for feature in features if feature in named)
 
 
+def broken_targets(labels: pl.DataFrame, schema: Schema, suite: Mapping[str, Any]) -> dict[int, str]:
+    """The rows of a frame with a target that break a critical expectation of it, by their index, and why."""
+    of_target = [e for e in suite["expectations"] if e["kwargs"].get("column") == schema.target]
+    outcomes = check_expectations(labels, {"expectations": of_target})
+    return _row_reasons(outcomes, labels, schema)
+
+
 def _check_columns(suite: Mapping[str, Any], schema: Schema) -> None:
     known = {*schema.columns, *ROW_COUNTS}
     for number, expectation in enumerate(suite["expectations"]):

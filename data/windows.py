@@ -18,24 +18,37 @@ UNKNOWN = -1
 
 
 def make_samples(
-    frame: pl.DataFrame, schema: Schema, length: int, classes: Sequence[str] | None, keep_unknown: bool = False
+    frame: pl.DataFrame,
+    schema: Schema,
+    length: int,
+    classes: Sequence[str] | None,
+    keep_unknown: bool = False,
+    keep_unlabelled: bool = False,
 ) -> Samples:
     """Windows of `length` rows that end at each labelled row of a frame from the feature store.
 
-    No window crosses a batch, a group, a split or a gap in the rows of a file. Missing readings are NaN.
+    No window crosses a batch, a group, a split or a gap in the rows of a file. Missing readings are NaN. A sample's
+    batch is the number that brought its label (`FeatureStore.read_labelled`).
     classes: labels by class number; None for regression. keep_unknown: a label that is none of them becomes −1, to be
-    counted as wrong, instead of being left out.
+    counted as wrong, instead of being left out. keep_unlabelled: windows end at every row; without a label the target
+    is −1, or NaN.
     """
     rows_NC = torch.from_numpy(frame.select(schema.features).fill_null(float("nan")).to_numpy().astype(np.float32))
     targets_N, labelled_N = _targets(frame[schema.target], classes, keep_unknown)
-    ends_B = np.flatnonzero(labelled_N & (_run_lengths(frame, schema) >= length))
+    ends_B = np.flatnonzero((labelled_N | keep_unlabelled) & (_run_lengths(frame, schema) >= length))
+    number = "lehr_labelled" if "lehr_labelled" in frame.columns else "lehr_batch"
     return Samples(
         rows_NC.contiguous(),
         torch.from_numpy(ends_B - (length - 1)),
         length,
         torch.from_numpy(targets_N[ends_B]),
-        torch.from_numpy(frame["lehr_batch"].to_numpy().astype(np.int64)[ends_B]),
+        torch.from_numpy(frame[number].to_numpy().astype(np.int64)[ends_B]),
     )
+
+
+def last_rows(samples: Samples) -> NDArray[np.float32]:
+    """The row that each window ends with, (B, C)."""
+    return samples.rows_NC[samples.starts_B + samples.length - 1].numpy()
 
 
 def classes_of(frame: pl.DataFrame, schema: Schema) -> list[str] | None:

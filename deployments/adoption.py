@@ -40,7 +40,8 @@ def open_packed(model: bytes) -> PackedModel:
     contents = unpack(model)
     config = PipelineConfig.parse(contents.card["config"], "the configuration inside the ONNX file")
     data, features = config.data, tuple(contents.card["features"])
-    schema = Schema(features, data.target, data.timestamp, data.group, config.task, tuple(data.missing))
+    missing, key = tuple(data.missing), data.key_columns
+    schema = Schema(features, data.target, data.timestamp, data.group, config.task, missing, key)
     candidate = Candidate.from_state(state, tensors, Memory.from_frame(contents.memory))
     return PackedModel(model, contents, config, schema, candidate)
 

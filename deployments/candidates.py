@@ -65,7 +65,7 @@ def plan_of(line: Line, classes: Classes) -> LearningPlan:
 
 
 def training_samples(line: Line, batches: range, classes: Classes) -> Samples:
-    """Labelled training samples of some batches."""
+    """Training samples that were labelled under some numbers."""
     frame = sound_rows(line, batches, split="train")
     return make_samples(frame, line.schema, line.window_length, classes)
 

@@ -39,6 +39,8 @@ def retrain_compared(line: Line, batch: Batch) -> Retrained:
     They learn from every row, held out or not: nobody judges them. The cost is the cumulative network's.
     """
     rows = _rows(line, range(1, batch.number + 1))
+    if not (rows[line.schema.target].is_not_null() & (rows["lehr_labelled"] == batch.number)).any():
+        return Retrained(0, 0.0)
     classes = classes_of(rows, line.schema)
     history = make_samples(rows, line.schema, line.window_length, classes)
     if len(history) == 0 or (classes is not None and len(classes) < 2):
@@ -52,7 +54,7 @@ def retrain_compared(line: Line, batch: Batch) -> Retrained:
 
 def _rows(line: Line, batches: range) -> pl.DataFrame:
     """Stored rows as one split: windows may cross what is held out."""
-    return line.store.read(batches=batches).with_columns(pl.lit("all").alias("lehr_split"))
+    return line.store.read_labelled(batches).with_columns(pl.lit("all").alias("lehr_split"))
 
 
 def _folder(line: Line, name: str) -> Path:

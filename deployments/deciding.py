@@ -11,17 +11,17 @@ from deployments.outcomes import Batch, Watched
 from deployments.setting_aside import faulty_batches
 from monitoring.causes import Triage
 from monitoring.config import LearningAction, TriggerKind
+from monitoring.performance import Metric
 from monitoring.policies import Situation, fired_kinds
 from monitoring.score_drift import Scored
 
 
 def situation_of(
-    line: Line, batch: Batch, watched: Watched, triaged: Triage, manual: LearningAction | None
+    line: Line, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
 ) -> Situation:
     """The situation after the batch was watched and its cause named."""
     lineage = lineage_of(line)
     through = lineage.candidate.trained_through if lineage else 0
-    stored = line.ledger.outcomes(line.name, "validate", since=through + 1)
     decisions = line.ledger.outcomes(line.name, "decide", since=through)  # the last it learned from, and all after it
     learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
@@ -34,8 +34,9 @@ def situation_of(
         drift=watched.drift,
         metric=metric,
         score_then=_score_when_promoted(line, watched.champion),
-        score_now=watched.score_before[metric] if watched.score_before else None,
-        rows_since=sum(outcome["rows"] for outcome in stored.values()),
+        score_now=_at(watched.score_now or watched.score_before, metric),
+        score_estimated=watched.estimate.score if watched.estimate else None,
+        rows_since=_rows_labelled(line, since=through + 1),
         batches_since=batch.number - max(learned) if learned else None,
         now=datetime.now(UTC),
         learned_at=arrivals[max(learned)] if learned else None,
@@ -47,7 +48,7 @@ def situation_of(
     )
 
 
-def fired_on(line: Line, batch: Batch, watched: Watched, triaged: Triage) -> tuple[TriggerKind, ...]:
+def fired_on(line: Line, batch: Batch, watched: Watched, triaged: Triage | None) -> tuple[TriggerKind, ...]:
     """The kinds of trigger that fire on a batch, whether or not the pipeline acts on them."""
     return fired_kinds(line.config.trigger, situation_of(line, batch, watched, triaged, None))
 
@@ -60,6 +61,17 @@ def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[
     same = takewhile(lambda before: before.champion == watched.champion, reversed(earlier))
     found = [*reversed([before.scored for before in same]), watched.scored]
     return tuple(scored for scored in found if scored is not None)
+
+
+def _at(scores: dict[str, float] | None, metric: Metric) -> float | None:
+    return scores[metric] if scores else None
+
+
+def _rows_labelled(line: Line, since: int) -> int:
+    """How many rows came with a label, or got one later, from a number on."""
+    stored, late = (line.ledger.outcomes(line.name, step, since=since).values() for step in ("store", "labels"))
+    came = [outcome.get("rows_labelled", outcome["rows_train"] + outcome["rows_holdout"]) for outcome in stored]
+    return sum(came) + sum(outcome["rows"] for outcome in late)
 
 
 def _score_when_promoted(line: Line, version: int | None) -> float | None:

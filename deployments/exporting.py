@@ -1,12 +1,16 @@
 """From a draft to a model version: the folder that could go live."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
+import torch
 
+from data.feature_store import BEFORE_ALL
+from data.kept_batches import kept_batches
 from data.schema import Schema
-from data.windows import make_samples
+from data.windows import last_rows, make_samples
 from deployments.champions import lineage_of
 from deployments.drafts import Classes
 from deployments.export import check_parity, export
@@ -16,12 +20,14 @@ from deployments.outcomes import Batch, Exported
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
 from deployments.scoring import OnnxModel, Predictor
-from deployments.setting_aside import sound_holdout, sound_rows
+from deployments.setting_aside import sound, sound_holdout
 from deployments.versions import save_version
 from learning.candidate import Candidate
+from monitoring.estimation import Estimator, fit_estimator
 from monitoring.reference import Reference, make_reference
 
 REFERENCE_ROWS = 5_000
+ESTIMATOR_ROWS = 2_000
 
 
 def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes) -> Exported:
@@ -36,21 +42,43 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     origin = {"number": batch.number, "id": batch.id}
     card = make_card(line.config, line.schema.features, candidate, classes, rung, origin)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
+    estimator = _estimator(line, batch, OnnxModel(onnx), classes)
+    reference = replace(reference, estimator=estimator)
     sketch, memory = reference.save(), candidate.memory.to_frame()
-    packed = pack(onnx, Packed(card, sketch, memory, sound_holdout(line, batch.number)))
+    packed = pack(onnx, Packed(card, sketch, memory, _held_out(line, batch)))
     digest = save_version(line.version_folder(number), packed, card, sketch, memory)
     line.ledger.register_version(line.name, number, digest, parent.number if parent else None, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
 
 
 def latest_rows(line: Line, through: int) -> pl.DataFrame:
-    """The latest few thousand stored rows up to a batch, in order of time."""
+    """The latest few thousand stored rows up to a batch, in order of time; batches without any label are left out."""
     kept: list[pl.DataFrame] = []
     for number in range(through, 0, -1):
-        kept.insert(0, sound_rows(line, range(number, number + 1)))
+        rows = sound(line, line.store.read(batches=range(number, number + 1)))
+        if rows[line.schema.target].null_count() < rows.height:
+            kept.insert(0, rows)
         if sum(frame.height for frame in kept) >= REFERENCE_ROWS:
             break
     return pl.concat(kept).tail(REFERENCE_ROWS)
+
+
+def _held_out(line: Line, batch: Batch) -> pl.DataFrame:
+    """As the feature store has them, with the labels known so far; of a long history those of `kept_batches`."""
+    through = batch.number
+    numbers, among = range(BEFORE_ALL, through + 1), kept_batches(through)
+    return sound(line, line.store.read(numbers, split="holdout", among=among, labels_through=through))
+
+
+def _estimator(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> Estimator | None:
+    """How far predictions are off on the latest held-out rows, to estimate scores where labels are late."""
+    holdouts = sound_holdout(line, batch.number)
+    samples = make_samples(holdouts, line.schema, line.window_length, classes, keep_unknown=True)
+    latest = samples.take(torch.arange(max(0, len(samples) - ESTIMATOR_ROWS), len(samples)))
+    if len(latest) == 0:
+        return None
+    predictions, targets_B = model.predict_samples(latest), latest.targets_B.numpy()
+    return fit_estimator(line.config.metric, predictions, last_rows(latest), targets_B, line.config.training.seed)
 
 
 def _reference(line: Line, batch: Batch, model: OnnxModel, classes: Classes) -> Reference:

@@ -12,11 +12,13 @@ from data.windows import make_samples
 from deployments import gate
 from deployments.candidates import trained_targets, training_samples
 from deployments.champions import Version, champion_of, version_of
+from deployments.estimates import with_estimate
 from deployments.leaks import batches_of_twins, count_learned
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged
 from deployments.setting_aside import sound_holdout
 from deployments.verdict import Judged as Evidence
+from deployments.verdict import Verdict
 from learning.blend import relevance
 from monitoring.comparison import Floats
 from monitoring.performance import LOWER_IS_BETTER, Predictions, score
@@ -25,14 +27,26 @@ from monitoring.performance import LOWER_IS_BETTER, Predictions, score
 def judge_version(line: Line, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
     """Hold a version against the champion on the hold-outs of all batches up to this one.
 
-    wealth: what the version has shown in the shadow, if it was there.
+    wealth: what the version has shown in the shadow, if it was there. Where the newest batches have no labels yet, what
+    would be asked of the version there is asked of its estimate.
     """
     candidate, champion = version_of(line, exported.version), champion_of(line)
     holdouts = sound_holdout(line, batch.number)
     evidence = replace(_evidence(line, batch, holdouts, candidate, champion, exported.parity_error), wealth=wealth)
     verdict = gate.judge(line.config.gate, line.config.metric, evidence)
+    verdict, resting = with_estimate(line, batch, verdict, holdouts, candidate, champion)
     compared_with = None if champion is None else champion.number
-    return Judged(verdict, _score_on_new(line, batch, evidence), _champion_holds(line, evidence), compared_with)
+    score_new = _score_on_new(line, batch, evidence)
+    return Judged(verdict, score_new, _champion_holds(line, evidence), compared_with, resting)
+
+
+def judge_again(line: Line, batch: Batch, exported: Exported, previous: int) -> Verdict:
+    """Hold a version against the one that it replaced, on the hold-outs whose labels have come up to a number."""
+    candidate, champion = version_of(line, exported.version), version_of(line, previous)
+    holdouts = sound_holdout(line, batch.number)
+    evidence = _evidence(line, batch, holdouts, candidate, champion, exported.parity_error)
+    proven = line.config.gate.model_copy(update={"appetite": "probation"})
+    return gate.judge(proven, line.config.metric, evidence)
 
 
 def _evidence(
@@ -52,7 +66,7 @@ def _evidence(
         classes=None if classes is None else tuple(classes),
         previous_B=_previous(line, batch, holdouts[ends_B], classes),
         candidate=_predict(candidate, samples),
-        champion=None if champion is None else _in_classes_of(candidate, champion, _predict(champion, samples)),
+        champion=None if champion is None else in_classes_of(candidate, champion, _predict(champion, samples)),
         champion_through=None if champion is None else champion.candidate.trained_through,
         trained_T=trained_targets(line, batch.number, classes),
         holdouts_learned=_count_learned(line, candidate, samples),
@@ -67,7 +81,7 @@ def _previous(line: Line, batch: Batch, rows: pl.DataFrame, classes: Sequence[st
     """For each held-out row of the newest batch the target of the labelled row before it in its group, else NaN."""
     if line.config.data.order == "none":
         return None
-    schema, frame = line.schema, line.store.read(batches=range(batch.number, batch.number + 1))
+    schema, frame = line.schema, line.store.read_labelled(range(batch.number, batch.number + 1))
     before = pl.col(schema.target).forward_fill().shift(1)
     before = before if schema.group is None else before.over(schema.group)
     known = frame.select("lehr_batch", "lehr_row", before.alias("before"))
@@ -90,7 +104,7 @@ def _predict(version: Version, samples: Samples) -> Predictions | None:
     return version.model.predict_samples(samples) if len(samples) else None
 
 
-def _in_classes_of(candidate: Version, champion: Version, predictions: Predictions | None) -> Predictions | None:
+def in_classes_of(candidate: Version, champion: Version, predictions: Predictions | None) -> Predictions | None:
     """The champion's probabilities by the candidate's class numbers; a class it does not know gets none."""
     if predictions is None or candidate.classes is None or champion.classes is None:
         return predictions

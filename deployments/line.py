@@ -1,6 +1,6 @@
 """One pipeline at work: its configuration, and where its state lives."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -96,9 +96,11 @@ def inbox_of(pipeline: Path, settings: Settings) -> Path:
     return settings.home / config.name / "inbox" if given is None else pipeline.parent / given
 
 
-def check_line(pipeline: Path, arrivals: Iterable[Arrival]) -> None:
+def check_line(pipeline: Path, settings: Settings, arrivals: Iterable[Arrival]) -> None:
     """Raise ValueError for a mistake in the pipeline file, or for columns that nothing in the source has."""
-    first_columns(PipelineConfig.load(pipeline), arrivals)
+    _, columns = _schema_and_columns(PipelineConfig.load(pipeline), open_ledger(settings), arrivals)
+    if columns is None and next(iter(arrivals), None) is None:
+        raise ValueError("the source holds no finished file")
 
 
 @contextmanager
@@ -120,8 +122,8 @@ def open_line(
         schema = _declared_schema(config, ledger, arrivals)
         registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
         registry.reconcile(ledger)
-        suite = suite_path_of(config, pipeline)
-        yield Line(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry)
+        store = FeatureStore(folder / "store", config.data.target)
+        yield Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry)
 
 
 def read_line(pipeline: Path, settings: Settings) -> Line:
@@ -135,9 +137,8 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
         raise ValueError(f"nothing is known of the pipeline {config.name} under {settings.home}: lehr run it first")
     folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
     registry = Registry(settings.tracking_uri, config.name)
-    return Line(
-        config, schema, folder, suite_path_of(config, pipeline), ledger, FeatureStore(folder / "store"), registry
-    )
+    store = FeatureStore(folder / "store", config.data.target)
+    return Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry)
 
 
 @contextmanager
@@ -158,16 +159,36 @@ def suite_path_of(config: PipelineConfig, pipeline: Path) -> Path:
     return path
 
 
-def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[Arrival]) -> Schema:
-    """The schema that the ledger keeps, or, before the first champion, the one that fits what waits."""
+def stored_schema(config: PipelineConfig, ledger: Ledger) -> Schema:
+    """The schema that the stored rows have; raises ValueError before any came, and for columns that changed since."""
     kept: dict[str, Any] | None = ledger.schema(config.name)
-    if kept is None or ledger.champion(config.name) is None:
-        columns = first_columns(config, arrivals)
-        schema = resolve_schema(config.data, config.task, columns)
+    if kept is None:
+        raise ValueError(f"nothing is stored of the pipeline {config.name}: lehr run it first")
+    return _unchanged(config, kept)
+
+
+def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[Arrival]) -> Schema:
+    schema, columns = _schema_and_columns(config, ledger, arrivals)
+    if columns is not None:
         ledger.declare_schema(config.name, {"columns": columns, **_as_json(schema)})
-        return schema
+    return schema
+
+
+def _schema_and_columns(
+    config: PipelineConfig, ledger: Ledger, arrivals: Iterable[Arrival]
+) -> tuple[Schema, list[str] | None]:
+    """The schema that the champion learned by, or, before the first, the one that fits what waits, and its columns."""
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is not None and ledger.champion(config.name) is not None:
+        return _unchanged(config, kept), None
+    columns = first_columns(config, arrivals, kept)
+    return resolve_schema(config.data, config.task, columns), columns
+
+
+def _unchanged(config: PipelineConfig, kept: Mapping[str, Any]) -> Schema:
     schema = resolve_schema(config.data, config.task, kept["columns"])
-    changed = [key for key, value in _as_json(schema).items() if value != kept[key]]
+    usual_key = [c for c in (kept["timestamp"], kept["group"]) if c is not None and kept["timestamp"] is not None]
+    changed = [name for name, value in _as_json(schema).items() if value != kept.get(name, usual_key)]
     if changed:
         raise ValueError(
             f"data: {', '.join(changed)} of {config.name} changed since its champion learned; "
@@ -176,13 +197,27 @@ def _declared_schema(config: PipelineConfig, ledger: Ledger, arrivals: Iterable[
     return schema
 
 
-def first_columns(config: PipelineConfig, arrivals: Iterable[Arrival]) -> list[str]:
-    """The columns of the first file that has what the pipeline asks for; a broken one may come before it."""
-    mistake: ValueError | None = None
+def first_columns(
+    config: PipelineConfig, arrivals: Iterable[Arrival], kept: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The columns of the first file that has what the pipeline asks for; a broken one may come before it.
+
+    A file may leave the target to labels that come later where the pipeline names a key, or an earlier file had it.
+    kept: what the ledger keeps, for a source that holds such labels alone.
+    """
+    data, mistake = config.data, None
+    later = data.key is not None or (kept is not None and data.target in kept["columns"])
     for arrival in arrivals:
         try:
             columns = read_columns(arrival)
-            resolve_schema(config.data, config.task, columns)
+            if set(columns) == {data.target, *data.key_columns}:
+                mistake = mistake or ValueError(f"{arrival.name} brings labels, but no rows have come yet")
+                if kept is None:
+                    continue
+                columns = kept["columns"]
+            if later and data.target not in columns:
+                columns = [*columns, data.target]
+            resolve_schema(data, config.task, columns)
         except ValueError as error:
             mistake = mistake or ValueError(f"{arrival.name}: {error}")
         else:

@@ -7,6 +7,7 @@ from data.seals import Seal
 from deployments.ladder import Rung
 from deployments.verdict import Verdict
 from monitoring.drift import DriftReport
+from monitoring.estimation import Estimate
 from monitoring.score_drift import Scored
 from monitoring.wager import ENOUGH, Wager
 
@@ -35,16 +36,38 @@ class Validated:
 
 
 @dataclass(frozen=True)
+class LabelsTaken:
+    """What became of labels that came later than their rows.
+
+    rows: labels that found their row, which lie in `batches`. rows_quarantined: what is no label, or not one of a row
+    that can be told; a refusal is the reason why the whole file is not. known: told before. waiting: for their rows.
+    seal: None where there was nothing to keep.
+    """
+
+    rows: int
+    rows_quarantined: int
+    refusal: str | None
+    warnings: tuple[str, ...] = ()
+    known: int = 0
+    waiting: int = 0
+    batches: tuple[int, ...] = ()
+    seal: Seal | None = None
+
+
+@dataclass(frozen=True)
 class Stored:
     """The Delta version that holds the batch, how many of its rows are learned from and held out, and their hashes.
 
-    seal: None where the batch was stored before there were seals.
+    seal: None where the batch was stored before there were seals. rows_labelled: that came with their label, or found
+    it waiting. labels_contradicted: labels that waited for the batch and say something else than its own.
     """
 
     delta_version: int
     rows_train: int
     rows_holdout: int
     seal: Seal | None = None
+    rows_labelled: int = 0
+    labels_contradicted: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,11 +109,25 @@ class Revoked:
 
 
 @dataclass(frozen=True)
+class Completed:
+    """How the version that served a batch did on the rows whose labels came late, and what had been estimated."""
+
+    batch: int
+    champion: int
+    rows: int
+    score: float
+    estimated: float | None
+
+
+@dataclass(frozen=True)
 class Watched:
     """How the champion did on the batch before anything learned from it; None where there is no champion yet.
 
     detector: the evidence of drift so far, for the next batch. scored: what detectors on the scores need of it.
     score_no_change: the pipeline's metric for predicting that each row's target is the one before it.
+    estimate: the score to be expected without the labels. told: expected and realised scores of the latest batches.
+    For labels that came late score_before is of the versions that served their rows, `completed` says which, and
+    score_now of the champion.
     """
 
     champion: int | None
@@ -102,6 +139,10 @@ class Watched:
     rivalry: Rivalry | None = None
     detector: dict[str, Any] | None = None
     scored: Scored | None = None
+    estimate: Estimate | None = None
+    told: tuple[tuple[float, float], ...] = ()
+    score_now: dict[str, float] | None = None
+    completed: tuple[Completed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,16 +163,46 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class OnEstimate:
+    """Batches that are newer than every held-out row with a label, and the score that is expected on them.
+
+    rows: their held-out rows. score: None where too few rows are held out to estimate one.
+    """
+
+    batches: tuple[int, ...]
+    rows: int
+    score: float | None
+
+    @property
+    def text(self) -> str:
+        """What a promotion rests on, in brackets after its reason."""
+        numbers = ", ".join(map(str, self.batches))
+        return f"on an estimate: batch{'es' if len(self.batches) > 1 else ''} {numbers} without labels yet"
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the gate says of a promotion on an estimate, by its sequence, once the labels have come."""
+
+    version: int
+    sequence: int
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
 class Judged:
     """The gate's verdict on a candidate, its score on the new hold-out, and whether the champion itself still holds.
 
-    champion: the version that it was compared with, and the only one that it may replace.
+    champion: the version that it was compared with, and the only one that it may replace. on_estimate: what the
+    verdict could only estimate; None where the newest batches have labels.
     """
 
     verdict: Verdict
     score: float | None
     champion_holds: bool
     champion: int | None
+    on_estimate: OnEstimate | None = None
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,17 @@ def promote_version(
     Raises PromotionConflictError where another version went live since this one was judged.
     """
     champion = line.ledger.champion(line.name)
-    promoted = Promoted(exported.version, champion.sequence + 1 if champion else 1, run)
+    promoted, resting = Promoted(exported.version, champion.sequence + 1 if champion else 1, run), judged.on_estimate
     line.ledger.promote(
         line.name,
         exported.version,
         judged.champion,
-        {"score": judged.score, "checks": [asdict(check) for check in judged.verdict.checks]},
-        reason,
+        {
+            "score": judged.score,
+            "checks": [asdict(check) for check in judged.verdict.checks],
+            "on_estimate": resting and asdict(resting),
+        },
+        f"{reason} ({resting.text})" if resting else reason,
         (batch.id, "promote", asdict(promoted)),
     )
     return promoted

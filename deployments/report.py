@@ -16,7 +16,8 @@ RUNGS: tuple[Rung, ...] = ("bootstrap", "patch", "update", "retrain")
 
 def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None) -> dict[str, Any]:
     """A finished batch's record, from what the steps wrote into the journal."""
-    validated, watched = journal["validate"], journal.get("watch") or {}
+    labels, watched = journal.get("labels"), journal.get("watch") or {}
+    validated = labels or journal["validate"]
     learned = [(rung, journal[f"learn:{rung}"]) for rung in RUNGS if journal.get(f"learn:{rung}")]
     rung = learned[-1][0] if learned else "shadow" if "judge:shadow" in journal else "none"
     judged = journal.get(f"judge:{rung}")
@@ -30,9 +31,14 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
             *validated["warnings"],
             *[note for _, made in learned for note in made["notes"]],
             *([journal["conflict"]] if "conflict" in journal else []),
+            *_contradictions(journal),
         ],
         "rows": validated["rows"],
         "rows_quarantined": validated["rows_quarantined"],
+        "labels": labels and {key: labels[key] for key in ("known", "waiting", "batches")},
+        "completed": watched.get("completed") or [],
+        "estimate": watched.get("estimate"),
+        "score_estimated": _until_labels(watched),
         "drift": watched.get("drift"),
         "drift_page": watched.get("drift_page"),
         "triage": journal.get("triage"),
@@ -43,11 +49,24 @@ def batch_record(batch: Batch, journal: Mapping[str, Any], champion: int | None)
         "gate": judged and judged["verdict"],
         "rivalry": watched.get("rivalry"),
         "revoked": journal.get("revoke"),
+        "on_estimate": judged and judged.get("on_estimate"),
+        "confirmed": journal.get("confirm"),
         "promoted": "promote" in journal and "conflict" not in journal,
         "champion": champion,
         "cost": _total([cost for _, cost in learned]),
     }
     return {**record, **_compared(journal)}
+
+
+def _until_labels(watched: Mapping[str, Any]) -> float | None:
+    """The estimated score of a batch whose labels have not come."""
+    estimate = watched.get("estimate")
+    return None if estimate is None or watched.get("score_before") is not None else estimate["score"]
+
+
+def _contradictions(journal: Mapping[str, Any]) -> list[str]:
+    count = (journal.get("store") or {}).get("labels_contradicted", 0)
+    return [f"{count} labels that waited for this batch were refused: it contradicts them"] if count else []
 
 
 def duplicate_record(batch: Batch, name: str, champion: int | None) -> dict[str, Any]:
@@ -92,12 +111,15 @@ def drift_markdown(pipeline: str, batch: Batch, drift: DriftReport) -> str:
 def summarise(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
     """Mean scores over the batches that a champion scored before it learned from them, and total costs.
 
-    Every mean is over the same batches, so that the loop and what it is compared with can be set side by side.
+    Every mean is over the same batches, so that the loop and what it is compared with can be set side by side; that of
+    the estimates is over the batches whose labels have not come.
     """
     scored = [record for record in records if record["score_before"] is not None]
     summary: dict[str, Any] = {"score": _mean([record["score_before"][metric] for record in scored])}
     for key in COMPARED:
         summary[key] = _mean([record[key] for record in scored if record.get(key) is not None])
+    estimated = [record["score_estimated"] for record in records if record.get("score_estimated") is not None]
+    summary["score_estimated"] = _mean(estimated)
     summary["cost"] = _total([record["cost"] for record in records])
     summary["cost_retrained"] = _total([record["cost_retrained"] for record in records if record.get("cost_retrained")])
     return summary

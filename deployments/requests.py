@@ -24,10 +24,9 @@ def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, A
     request_id = hashlib.sha256(f"request {run_key}".encode()).hexdigest()
     request: dict[str, Any] | None = ledger.journal(pipeline, request_id).get("request")
     if request is None:
-        stored = ledger.outcomes(pipeline, "store")
-        if not stored:
+        if not ledger.outcomes(pipeline, "store"):
             raise ValueError(f"nothing is stored of the pipeline {pipeline} yet: there is nothing to work on")
-        request = {"batch": max(stored), "asked": asked}
+        request = {"batch": max(ledger.outcomes(pipeline, "finish")), "asked": asked}
         ledger.record_step(pipeline, request_id, "request", request)
     count_attempt(ledger, pipeline, request_id)
     return Batch(request["batch"], request_id, "a request"), request["asked"]

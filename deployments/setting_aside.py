@@ -37,15 +37,18 @@ def faulty_batches(ledger: Ledger, pipeline: str) -> list[int]:
     ]
 
 
-def sound_rows(line: Line, batches: range, split: str | None = None) -> pl.DataFrame:
-    """Stored rows in order of batch and row, without what is set aside; raises ValueError while nothing was stored."""
-    rows = line.store.read(batches=batches, split=split)
-    return without_readings(rows, line.schema.features, readings_set_aside(line.ledger, line.name))
+def sound_rows(line: Line, numbers: range, split: str | None = None) -> pl.DataFrame:
+    """What can be learned from under these numbers (`FeatureStore.read_labelled`), without what is set aside."""
+    return sound(line, line.store.read_labelled(numbers, split))
 
 
 def sound_holdout(line: Line, through: int) -> pl.DataFrame:
     """The held-out rows that judge after a batch, without what is set aside."""
-    rows = line.store.read_holdout(through)
+    return sound(line, line.store.read_holdout(through))
+
+
+def sound(line: Line, rows: pl.DataFrame) -> pl.DataFrame:
+    """Stored rows without what is set aside."""
     return without_readings(rows, line.schema.features, readings_set_aside(line.ledger, line.name))
 
 

@@ -84,7 +84,7 @@ def read_stored(config: PipelineConfig, settings: Settings, days: int | None) ->
     if kept is None:
         raise ValueError(f"nothing is stored of the pipeline {config.name} under {settings.home}: lehr run it first")
     schema = resolve_schema(config.data, config.task, kept["columns"])
-    stored = FeatureStore(settings.home / config.name / "store").read()
+    stored = FeatureStore(settings.home / config.name / "store", config.data.target).read()
     rows = without_readings(stored, schema.features, readings_set_aside(ledger, config.name))
     if days is not None:
         rows = _latest(rows, schema, ledger, config.name, timedelta(days=days))

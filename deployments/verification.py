@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from data.changes import Change, sha256_of
+from data.delta import open_table
 from data.ledger import Ledger
-from data.seals import Seal, check_seals
-from deployments.outcomes import Stored
+from data.seals import Seal, check_files, check_seals
+from deployments.outcomes import LabelsTaken, Stored
 from deployments.predicting import record_path
 from deployments.versions import FILES, check_version
 
@@ -43,7 +44,7 @@ def verify(ledger: Ledger, home: Path, pipelines: list[str], expected: str | Non
     chain = ledger.check(expected)
     hashes, changes, notes = 2 * chain.links, list(chain.changes), list[str]()
     for name in pipelines:
-        for check in (_versions, _store, _predictions):
+        for check in (_versions, _store, _labels, _predictions):
             found = check(ledger, name, home / name)
             hashes += found.hashes
             changes += found.changes
@@ -85,6 +86,25 @@ def _store(ledger: Ledger, name: str, folder: Path) -> _Found:
         notes.append(f"{len(unsealed)} batches of {name} were stored before rows were hashed, and cannot be checked")
     hashes = sum(1 + len(seal.files) for seal in seals.values())
     return _Found(hashes, list(check_seals(folder / "store", seals, [*unsealed, *interrupted])), notes)
+
+
+def _labels(ledger: Ledger, name: str, folder: Path) -> _Found:
+    """The files of the table of late labels; one that no file of labels brought was put in."""
+    numbers = {entry.batch_id: entry.number for entry in ledger.batches(name)}
+    taken = {
+        numbers[batch_id]: TypeAdapter(LabelsTaken).validate_python(result)
+        for batch_id, result in ledger.results(name, "labels").items()
+    }
+    seals = {number: found.seal for number, found in taken.items() if found.seal is not None}
+    changes = list(check_files(folder / "labels", seals))
+    known = {path for seal in seals.values() for path in seal.files}
+    table, place = open_table(folder / "labels"), (folder / "labels").resolve()
+    read = set[str]() if table is None else {str(Path(uri).relative_to(place)) for uri in table.file_uris()}
+    others = [folder / "labels" / path for path in sorted(read - known)]
+    interrupted = len(numbers) > len(ledger.results(name, "finish"))
+    notes = [f"{path} holds labels of a run that died" for path in others if interrupted]
+    changes += [Change(str(p), "was put in by other means than lehr's") for p in others if not interrupted]
+    return _Found(sum(len(seal.files) for seal in seals.values()), changes, notes)
 
 
 def _unknown(folder: Path, known: set[str]) -> Iterator[Path]:

@@ -1,12 +1,15 @@
 """The champion on a new batch, and the batch against the champion's reference."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from pydantic import TypeAdapter
 
-from data.windows import make_samples
+from data.samples import Samples
+from data.windows import last_rows, make_samples
 from deployments.champions import Version, champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
@@ -15,52 +18,95 @@ from deployments.rivalry import compare_with_rival
 from deployments.setting_aside import faulty_batches
 from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
-from monitoring.performance import row_losses, score, score_all
+from monitoring.estimation import MOST_BATCHES, Estimate, estimate
+from monitoring.performance import Predictions, row_losses, score, score_all
 from monitoring.reports import write_drift_page
 from monitoring.score_drift import scored_rows
+
+Told = tuple[tuple[float, float], ...]
 
 PAGE_FEATURES = 20
 """Evidently's page shows so many features: those that drifted most."""
 
 
 def watch(line: Line, batch: Batch) -> Watched:
-    """Score the champion on a stored batch, before anything learns from it, and look for drift."""
+    """Score the champion on a stored batch, before anything learns from it, and look for drift.
+
+    Where rows have no label their score is estimated.
+    """
     frame, schema = line.store.read(batches=range(batch.number, batch.number + 1)), line.schema
     no_change = score_no_change(line, frame)
     champion = champion_of(line)
     if champion is None:
         return Watched(None, None, no_change, None, (), None)
+    before = watched_before(line, batch)
+    rivalry, detector = evidence_so_far(before, champion)
     whole = frame.with_columns(pl.lit("all").alias("lehr_split"))
-    samples = make_samples(whole, schema, line.window_length, champion.classes, keep_unknown=True)
-    rivalry, detector = _evidence_so_far(line, batch, champion)
+    every = make_samples(whole, schema, line.window_length, champion.classes, keep_unknown=True, keep_unlabelled=True)
+    samples, labelled = _shown(every, whole, schema.target)
+    told = () if before is None else before.told
     if len(samples) == 0:
-        return Watched(champion.number, None, no_change, None, (), None, rivalry, detector)
-    predictions, targets_B = champion.model.predict_samples(samples), samples.targets_B.numpy()
-    scores = score_all(line.config.task, predictions, targets_B)
+        return Watched(champion.number, None, no_change, None, (), None, rivalry, detector, told=told)
+    predictions = champion.model.predict_samples(samples)
     state = None if detector is None else DetectorState.from_json(detector)
     ends_B = (samples.starts_B + samples.length - 1).numpy()
     drift, after = check_drift(champion.reference, state, frame, schema, predictions, ends_B, line.config.drift)
-    known = set(champion.classes or [])
-    unknown = set(frame[schema.target].drop_nulls().unique().to_list()) - known if champion.classes else set[str]()
     page = _drift_page(line, batch, champion.candidate.trained_through, frame, drift)
-    losses_B = row_losses(line.config.metric, predictions, targets_B)
-    rivalry = compare_with_rival(line, champion, scores[line.config.metric], losses_B, whole, rivalry)
-    labels = tuple(sorted(unknown))
-    scored = scored_rows(line.config.metric, predictions, targets_B)
-    return Watched(champion.number, scores, no_change, drift, labels, page, rivalry, after.to_json(), scored)
+    found = estimate_on(champion, predictions, samples, told)
+    scores = scored = None
+    if labelled:
+        targets_B = samples.targets_B.numpy()
+        scores = score_all(line.config.task, predictions, targets_B)
+        scored = scored_rows(line.config.metric, predictions, targets_B)
+        reached, losses_B = scores[line.config.metric], row_losses(line.config.metric, predictions, targets_B)
+        rivalry = compare_with_rival(line, champion, reached, losses_B, whole, rivalry)
+        told = with_realised(told, found, reached)
+    unknown, state_after = unknown_classes(line, champion, frame), after.to_json()
+    seen = Watched(champion.number, scores, no_change, drift, unknown, page, rivalry, state_after, scored)
+    return replace(seen, estimate=found, told=told)
 
 
-def _evidence_so_far(line: Line, batch: Batch, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:
-    """What the latest batch before this one left of the rivals and of drift, if it had the same champion.
+def _shown(every: Samples, rows: pl.DataFrame, target: str) -> tuple[Samples, bool]:
+    """The labelled samples, or where there are none all of them; and whether they are labelled."""
+    told_N = torch.from_numpy(rows[target].is_not_null().to_numpy().copy())
+    told_B = told_N[every.starts_B + every.length - 1]
+    return (every.take(told_B.nonzero().flatten()), True) if told_B.any() else (every, False)
 
-    A batch with a faulty sensor is no evidence for either.
+
+def estimate_on(champion: Version, predictions: Predictions, samples: Samples, told: Told) -> Estimate | None:
+    """The champion's score to be expected on the samples, whatever their labels; None without an estimator."""
+    estimator = champion.reference.estimator
+    return None if estimator is None else estimate(estimator, predictions, last_rows(samples), told)
+
+
+def with_realised(told: Told, found: Estimate | None, realised: float) -> Told:
+    """The expected and realised scores of the latest batches, this one's among them."""
+    return told if found is None else (*told, (found.expected, realised))[-MOST_BATCHES:]
+
+
+def unknown_classes(line: Line, champion: Version, rows: pl.DataFrame) -> tuple[str, ...]:
+    """The labels among the rows that the champion does not know, sorted."""
+    if champion.classes is None:
+        return ()
+    return tuple(sorted(set(rows[line.schema.target].drop_nulls().unique().to_list()) - set(champion.classes)))
+
+
+def watched_before(line: Line, batch: Batch) -> Watched | None:
+    """What was watched of the latest sound batch before this one; None before any.
+
+    A batch with a faulty sensor is no evidence.
     """
     faulty = faulty_batches(line.ledger, line.name)
     found = line.ledger.latest_outcome(line.name, "watch", batch.number, without=faulty)
-    before = None if found is None else TypeAdapter(Watched).validate_python(found)
+    return None if found is None else TypeAdapter(Watched).validate_python(found)
+
+
+def evidence_so_far(before: Watched | None, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:
+    """What the latest batch left of the rivals and of drift, if it had the same champion."""
     if before is None or before.champion != champion.number:
         return None, None
-    return before.rivalry, before.detector
+    rivalry = None if before.rivalry is None else replace(before.rivalry, ended=None)
+    return rivalry, before.detector
 
 
 def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:

@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
 from deployments.deciding import fired_on
+from deployments.labels import holds_labels
 from deployments.line import Line, Overrides, inbox_of, open_line
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
@@ -23,11 +24,7 @@ from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
 from tasks.judge import judge_candidate
 from tasks.promote import log_refused, promote_candidate
-from tasks.revoke import revoke_champion
-from tasks.store import store_batch
-from tasks.triage import triage_batch
-from tasks.validate import validate_batch
-from tasks.watch import watch_batch
+from tasks.take import take_batch
 
 
 def _run_name() -> str:
@@ -48,8 +45,8 @@ def learn_continuously(
 
     Args:
         pipeline: the pipeline file.
-        sources: files, or folders whose finished files are taken in order of name; by default the pipeline's inbox,
-            whose files are moved into its folder `taken` once they are done.
+        sources: files, or folders whose finished files are taken in order of name, labels for earlier rows among
+            them; by default the pipeline's inbox, whose files are moved into its folder `taken` once they are done.
         batch_rows: cut long files into batches of so many rows.
         action: what a person asks for, whatever the triggers say.
         compare: also score a static, a cumulative and a sliding retrain.
@@ -84,23 +81,21 @@ def learn_from_inbox(
 def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
     """One batch through the loop; returns its record for the report."""
     batch, finished = ingest_arrival(line, arrival)
-    return tell_batch(line, finished or _learn_from_batch(line, batch, action, compare))
+    late = holds_labels(arrival, line.schema)
+    return tell_batch(line, finished or _learn_from_batch(line, batch, action, compare, late))
 
 
-def _learn_from_batch(line: Line, batch: Batch, action: LearningAction | None, compare: bool) -> dict[str, Any]:
+def _learn_from_batch(
+    line: Line, batch: Batch, action: LearningAction | None, compare: bool, late: bool
+) -> dict[str, Any]:
     fired: tuple[TriggerKind, ...] = ()
-    validated = validate_batch(line, batch)
-    if validated.refusal is None:
-        store_batch(line, batch)
-        watched = watch_batch(line, batch)
-        triaged = triage_batch(line, batch, validated)
-        if not triaged.faulty:
-            revoke_champion(line, batch, watched)
+    watched, triaged = take_batch(line, batch, late)
+    if watched is not None:
         if compare:
             compare_batch(line, batch)
         decision = decide_on_batch(line, batch, watched, triaged, action)
         fired = fired_on(line, batch, watched, triaged)
-        promoted = not triaged.faulty and _promote_shadow(line, batch, watched)
+        promoted = not (triaged is not None and triaged.faulty) and _promote_shadow(line, batch, watched)
         if not promoted and (passed := climb(line, batch, decision.action)):
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
         if compare:

@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
 from deployments.deciding import fired_on
+from deployments.labels import holds_labels
 from deployments.line import Line, inbox_of, open_line
 from deployments.outcomes import Batch
 from deployments.report import build_report
@@ -17,11 +18,7 @@ from monitoring.config import TriggerKind
 from tasks.decide import decide_on_batch, leave_to_retrain
 from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
-from tasks.revoke import revoke_champion
-from tasks.store import store_batch
-from tasks.triage import triage_batch
-from tasks.validate import validate_batch
-from tasks.watch import watch_batch
+from tasks.take import take_batch
 
 
 def _run_name() -> str:
@@ -54,19 +51,14 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
 
 def _watch_arrival(line: Line, arrival: Arrival) -> dict[str, Any]:
     batch, finished = ingest_arrival(line, arrival)
-    return tell_batch(line, finished or _watch_batch(line, batch))
+    return tell_batch(line, finished or _watch_batch(line, batch, holds_labels(arrival, line.schema)))
 
 
-def _watch_batch(line: Line, batch: Batch) -> dict[str, Any]:
+def _watch_batch(line: Line, batch: Batch, late: bool) -> dict[str, Any]:
     fired: tuple[TriggerKind, ...] = ()
     due = False
-    validated = validate_batch(line, batch)
-    if validated.refusal is None:
-        store_batch(line, batch)
-        watched = watch_batch(line, batch)
-        triaged = triage_batch(line, batch, validated)
-        if not triaged.faulty:
-            revoke_champion(line, batch, watched)
+    watched, triaged = take_batch(line, batch, late)
+    if watched is not None:
         fired = fired_on(line, batch, watched, triaged)
         due = leave_to_retrain(line, batch, decide_on_batch(line, batch, watched, triaged, None))
     return finish_batch(line, batch, fired, due)

@@ -46,7 +46,7 @@ class PerformanceTrigger(_Trigger):
 
 
 class RowsTrigger(_Trigger):
-    """So many rows have come since the line last learned."""
+    """So many labelled rows have come since the line last learned."""
 
     kind: Literal["rows"]
     count: int = Field(ge=1)

@@ -26,9 +26,11 @@ from monitoring.plots import (
     plot_scores,
 )
 from monitoring.sight import sight_of
+from monitoring.terminal import labels_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUMMARY_KEYS = {"score_before": "score"}
+OWN_LINES = ("score_before", "score_estimated")
 CLOSE = 0.02
 METRIC_NAMES: Mapping[Metric, str] = {"rmse": "RMSE", "mae": "MAE", "macro_f1": "macro F1"}
 
@@ -70,7 +72,7 @@ def page_view(report: Mapping[str, Any]) -> dict[str, Any]:
         "costs": plot_costs(records) if sum(r["cost"]["samples"] > 0 for r in records) > 1 else None,
         "actions": {action: colour for action, colour in ACTIONS.items() if action in map(action_of, records)},
         "rows": [_row(record, scores) for record in report["batches"]],
-        "compared": [(key, LINES[key][0]) for key in reversed(LINES) if key in scores.means and key != "score_before"],
+        "compared": [(key, LINES[key][0]) for key in reversed(LINES) if key in scores.means and key not in OWN_LINES],
     }
 
 
@@ -198,7 +200,9 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "reason": reasons.get(record["status"], accepted),
         "revoked": _revoked(record.get("revoked")) or (record.get("rivalry") or {}).get("ended") or "",
         "triage": _triage(record.get("triage")),
-        "score": scores.show(metric_value(record.get("score_before"), scores.metric)),
+        "score": _score(record, scores),
+        "labels": labels_text(record) if record.get("labels") else "",
+        "confirmed": _confirmed(record.get("confirmed")),
         "others": {key: scores.show(metric_value(record.get(key), scores.metric)) for key in LINES},
         "verdict": "" if gate is None else "passed" if gate["passed"] else "refused",
         "checks": [_check(check) for check in gate["checks"]] if gate else [],
@@ -209,6 +213,20 @@ def _row(record: Record, scores: Scores) -> dict[str, Any]:
         "samples": _short(record["cost"]["samples"]),
         "seconds": f"{record['cost']['seconds']:.1f} s",
     }
+
+
+def _score(record: Record, scores: Scores) -> str:
+    """The score, or what it is estimated to be until the labels come."""
+    if record.get("score_estimated") is not None:
+        return f"≈ {scores.show(record['score_estimated'])}"
+    return scores.show(metric_value(record.get("score_before"), scores.metric))
+
+
+def _confirmed(confirmed: Mapping[str, Any] | None) -> str:
+    """That the labels bear out a promotion that rested on an estimate."""
+    if confirmed is None or not confirmed["passed"]:
+        return ""
+    return f"Version {confirmed['version']}, promoted on an estimate, is confirmed by the labels."
 
 
 def _revoked(revoked: Mapping[str, Any] | None) -> str:

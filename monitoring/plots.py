@@ -21,6 +21,7 @@ LINES = {
     "score_static": ("static first champion", "#98a2b0", "solid"),
     "score_sliding": ("sliding retrain", "#8b5cd6", "dot"),
     "score_retrained": ("cumulative retrain", "#e08a1e", "dash"),
+    "score_estimated": ("estimated until labels come", "#5aa9a4", "dot"),
     "score_before": ("the loop", "#0b7a75", "solid"),
 }
 ACTIONS = {

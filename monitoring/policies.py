@@ -46,8 +46,9 @@ class Decision:
 class Situation:
     """What a policy may know after a batch was watched.
 
-    score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch.
-    rows_since: rows that came since the line last learned, this batch included.
+    score_then: the champion's score on held-out rows when it was promoted; score_now: on the new batch, as its labels
+    tell; score_estimated: as its champion's confidence tells.
+    rows_since: rows that were labelled since the line last learned, this batch's included.
     batches_since: batches since the last decision to learn, this one included; None before any.
     scores_since: the champion's scores on those of them that have labels.
     scored: what the champion's scored rows left on each batch since its promotion, this one last.
@@ -68,6 +69,7 @@ class Situation:
     scores_since: tuple[float, ...] = ()
     scored: tuple[Scored, ...] = ()
     triage: Triage | None = None
+    score_estimated: float | None = None
 
 
 def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
@@ -91,6 +93,13 @@ def fired_kinds(trigger: TriggerConfig, situation: Situation) -> tuple[TriggerKi
 
 
 def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:
+    decision = _answered(trigger, situation)
+    if decision.action != "none" and situation.rows_since == 0:
+        return Decision("none", f"{decision.reason}; but no row was labelled since it last learned")
+    return decision
+
+
+def _answered(trigger: TriggerConfig, situation: Situation) -> Decision:
     triggers = trigger.any or trigger.all or []
     answers = [_answer(t, situation) for t in triggers]
     fired: list[tuple[LearningAction, str]] = [
@@ -144,10 +153,13 @@ def _drift(drift: DriftReport | None) -> tuple[bool, str]:
 
 
 def _performance(trigger: PerformanceTrigger, situation: Situation) -> tuple[bool, str]:
-    if situation.score_now is None or situation.score_then is None:
+    known = situation.score_now is not None
+    now = situation.score_now if known else situation.score_estimated
+    if now is None or situation.score_then is None:
         return False, "the batch has no labels to score"
-    drop = -gain(situation.metric, situation.score_now, situation.score_then)
-    text = f"{situation.metric} {situation.score_now:.4g}, {situation.score_then:.4g} when promoted"
+    drop = -gain(situation.metric, now, situation.score_then)
+    estimated = "" if known else " estimated"
+    text = f"{situation.metric} {now:.4g}{estimated}, {situation.score_then:.4g} when promoted"
     fires = drop > trigger.drop
     return fires, text if fires else f"{text}: no drop of {trigger.drop:g}"
 

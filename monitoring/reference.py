@@ -27,6 +27,7 @@ from monitoring.distances import (
     measure_classes,
     sketch_of,
 )
+from monitoring.estimation import Estimator
 from monitoring.performance import Predictions
 
 FEWEST_STRETCHES, MOST_STRETCHES = 20, 40
@@ -34,7 +35,7 @@ LEAST_WINDOW = 10
 LEAST_DRIFT = 0.1
 """A smaller distance is never marked: a tenth of a deviation, or of the rows elsewhere."""
 
-_CALIBRATION = "calibration/"
+_CALIBRATION, _ESTIMATOR = "calibration/", "estimator/"
 
 TARGET, PREDICTIONS = "target", "predictions"
 
@@ -81,11 +82,13 @@ class Channel:
 class Reference:
     """Sketches of features, target and predictions; the rows themselves are not needed any more.
 
-    calibration: what their rows say about chance, by series (`series_of`).
+    calibration: what their rows say about chance, by series (`series_of`). estimator: what the held-out rows say about
+    the version's errors; None where they were too few.
     """
 
     channels: Mapping[str, Channel]
     calibration: Calibration
+    estimator: Estimator | None = None
 
     def save(self) -> bytes:
         """As an npz file."""
@@ -96,6 +99,8 @@ class Reference:
             arrays[f"{i}.numbers"] = np.array([channel.window, channel.rows])
             arrays[f"{i}.labels"] = np.array(channel.labels, dtype=np.str_)
         arrays |= {_CALIBRATION + name: array for name, array in self.calibration.to_arrays().items()}
+        if self.estimator is not None:
+            arrays |= {_ESTIMATOR + name: array for name, array in self.estimator.to_arrays().items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
@@ -105,8 +110,9 @@ class Reference:
         """What `save` wrote."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             channels = {str(name): _load_channel(arrays, i) for i, name in enumerate(arrays["names"])}
-            calibration = {n.removeprefix(_CALIBRATION): arrays[n] for n in arrays.files if n.startswith(_CALIBRATION)}
-            return cls(channels, Calibration.from_arrays(calibration))
+            calibration, estimator = (_part(arrays, prefix) for prefix in (_CALIBRATION, _ESTIMATOR))
+            fitted = Estimator.from_arrays(estimator) if estimator else None
+            return cls(channels, Calibration.from_arrays(calibration), fitted)
 
 
 def make_reference(
@@ -231,6 +237,10 @@ def _seen_arrays(seen: Sketch | Counts) -> dict[str, NDArray[Any]]:
         "steps": steps.astype(np.min_scalar_type(int(steps.max(initial=0)))),
         "deviation": np.array(seen.deviation),
     }
+
+
+def _part(arrays: Any, prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays.files if name.startswith(prefix)}
 
 
 def _load_channel(arrays: Any, i: int) -> Channel:

@@ -30,17 +30,25 @@ def batch_line(record: Mapping[str, Any], metric: str) -> Text:
         return line.append("seen before, nothing changed", "dim")
     if record["status"] == "quarantined":
         return line.append(record["reason"], "red")
-    line.append(f"{record['rows']:,} rows")
+    line.append(f"{record['rows']:,} rows" if not record.get("labels") else labels_text(record))
     if record["rows_quarantined"]:
         line.append(f" (+{record['rows_quarantined']:,} quarantined)", "red")
     if record["score_before"] is not None:
         line.append(f"  {metric} {figure(record['score_before'][metric])}", "cyan")
+    elif record.get("score_estimated") is not None:
+        line.append(f"  {estimate_text(record['estimate'], metric)}", "cyan dim")
+    for known in record.get("completed", []):
+        guess = "" if known["estimated"] is None else f", {figure(known['estimated'])} estimated"
+        line.append(f" (batch {known['batch']}: {figure(known['score'])}{guess})", "dim")
+    if (confirmed := record.get("confirmed")) is not None and confirmed["passed"]:
+        line.append(f"  version {confirmed['version']} confirmed: {confirmed['reason']}", "green")
     if record.get("revoked") is not None:
         line.append(f"  ← version {record['revoked']['champion']} is back: {record['revoked']['reason']}", "magenta")
     if (record.get("rivalry") or {}).get("ended"):
         line.append(f"  ← {record['rivalry']['ended']}", "magenta")
     line.append_text(_triage(record.get("triage")))
-    line.append(f"  {record['decision']['action']}: {record['decision']['reason']}")
+    if record["decision"] is not None:
+        line.append(f"  {record['decision']['action']}: {record['decision']['reason']}")
     return line.append_text(_outcome(record))
 
 
@@ -52,9 +60,19 @@ def _triage(triage: Mapping[str, Any] | None) -> Text:
     return Text(f"  {words}: {triage['reason']}", "red" if triage["set_aside"] else "yellow")
 
 
+def labels_text(record: Mapping[str, Any]) -> str:
+    """What became of labels that came later than their rows."""
+    labels = record["labels"]
+    of = f" of batch{'es' if len(labels['batches']) > 1 else ''} {', '.join(map(str, labels['batches']))}"
+    found = f"labels for {record['rows']:,} rows{of if labels['batches'] else ''}"
+    return f"{found}, {labels['known']:,} known already, {labels['waiting']:,} wait for their rows"
+
+
 def _outcome(record: Mapping[str, Any]) -> Text:
     if record["promoted"]:
-        return Text(f"  → version {record['champion']} promoted", "green")
+        return Text(
+            f"  → version {record['champion']} promoted{' on an estimate' * bool(record.get('on_estimate'))}", "green"
+        )
     if record["gate"] is None:
         return Text()
     refused = ", ".join(check["name"] for check in record["gate"]["checks"] if not check["passed"])
@@ -82,7 +100,7 @@ def _cells(record: Mapping[str, Any], metric: str, compared: bool) -> Sequence[s
         str(record["batch"]),
         record["status"],
         f"{record['rows']:,}",
-        figure(before[metric]) if before else "–",
+        figure(before[metric]) if before else _estimated(record),
         *("–" if s is None else figure(s) for s in scores),
         f"{drifted} of {len(drift['features'])}" if drift else "–",
         record["decision"]["action"] if record["decision"] else "–",
@@ -90,6 +108,11 @@ def _cells(record: Mapping[str, Any], metric: str, compared: bool) -> Sequence[s
         str(record["champion"] or "–"),
         f"{record['cost']['seconds']:.1f}",
     ]
+
+
+def _estimated(record: Mapping[str, Any]) -> str:
+    found = record.get("score_estimated")
+    return "–" if found is None else f"≈{figure(found)}"
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
@@ -101,6 +124,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         "score_retrained": "cumulative retrain",
         "score_sliding": "sliding retrain",
         "score_no_change": "no-change predictor",
+        "score_estimated": "estimated where labels are due",
     }
     lines = [f"mean {metric}: {names[key]} {figure(summary[key])}" for key in names if summary.get(key) is not None]
     cost = f"cost: {summary['cost']['samples']:,} samples"
@@ -108,6 +132,11 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
         share = summary["cost"]["samples"] / max(1, summary["cost_retrained"]["samples"])
         cost += f", {share:.1%} of the cumulative retrain's {summary['cost_retrained']['samples']:,}"
     return [*lines, cost, *sight_of(report["batches"])]
+
+
+def estimate_text(estimate: Mapping[str, float], metric: str) -> str:
+    """A score that was estimated, and its range."""
+    return f"{metric} {figure(estimate['score'])} estimated ({figure(estimate['low'])} to {figure(estimate['high'])})"
 
 
 def figure(value: float) -> str:

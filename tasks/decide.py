@@ -11,7 +11,7 @@ from tasks.step import step
 
 @step("decide", Decision)
 def decide_on_batch(
-    line: Line, batch: Batch, watched: Watched, triaged: Triage, manual: LearningAction | None
+    line: Line, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
 ) -> Decision:
     """Apply the pipeline's trigger policy to what was watched and named."""
     return decide(line.config.trigger, situation_of(line, batch, watched, triaged, manual))

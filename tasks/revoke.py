@@ -1,12 +1,13 @@
-"""Revoke: a champion whose predecessor proves to be better is taken back."""
+"""Revoke: a champion is taken back whose predecessor proves to be better, or which the labels do not bear out."""
 
+from deployments.confirming import take_back_unconfirmed
 from deployments.line import Line
-from deployments.outcomes import Batch, Revoked, Watched
+from deployments.outcomes import Batch, Confirmed, Revoked, Watched
 from deployments.rivalry import take_back
 from tasks.step import step
 
 
 @step("revoke", Revoked | None)
-def revoke_champion(line: Line, batch: Batch, watched: Watched) -> Revoked | None:
-    """Roll back to the predecessor where the evidence of the batches since is enough."""
-    return take_back(line, watched)
+def revoke_champion(line: Line, batch: Batch, watched: Watched, confirmed: Confirmed | None) -> Revoked | None:
+    """Roll back to the predecessor where the evidence of the batches since, or the gate's second verdict, says so."""
+    return take_back(line, watched) or take_back_unconfirmed(line, confirmed)

@@ -6,6 +6,7 @@ from data.readers import BadBatch, read_batch
 from data.sources import Arrival
 from data.suite import suite_for
 from data.validation import suspect_sensors, validate
+from deployments.labels import rows_beyond_labels
 from deployments.line import Line
 from deployments.outcomes import Batch, Validated
 from tasks.show import show_validation
@@ -30,12 +31,17 @@ def _validate(line: Line, batch: Batch) -> Validated:
     report = validate(frame, line.schema, suite, line.config.validation.max_quarantined_share, line.window_length)
     if report.refusal is not None:
         return _refused(line, arrival, report.refusal, frame.height)
-    if report.reasons:
-        quarantine_rows(line.quarantine, batch.id, frame, report.reasons)
-    sound = stage(line.landing, batch.id, frame, line.schema.group, report.reasons)
+    repeated = rows_beyond_labels(line, batch, frame)
+    if len(repeated) > line.config.validation.max_quarantined_share * frame.height:
+        reason = f"{len(repeated)} of {frame.height} rows: {next(iter(repeated.values()))}"
+        return _refused(line, arrival, reason, frame.height)
+    reasons = {**repeated, **report.reasons}
+    if reasons:
+        quarantine_rows(line.quarantine, batch.id, frame, reasons)
+    sound = stage(line.landing, batch.id, frame, line.schema.group, reasons)
     warnings = tuple(finding.text for finding in report.findings)
     sensors = suspect_sensors(report, line.schema.features)
-    return Validated(sound, len(report.reasons), None, warnings, sensors)
+    return Validated(sound, len(reasons), None, warnings, sensors)
 
 
 def _refused(line: Line, arrival: Arrival, reason: str, rows: int = 0) -> Validated:

@@ -1,7 +1,8 @@
 """Watch: how the champion does on a batch before anything learns from it, and whether the batch drifted."""
 
+from deployments.late import watch_labels
 from deployments.line import Line
-from deployments.outcomes import Batch, Watched
+from deployments.outcomes import Batch, LabelsTaken, Watched
 from deployments.watching import watch
 from tasks.show import show_drift
 from tasks.step import step
@@ -14,3 +15,9 @@ def watch_batch(line: Line, batch: Batch) -> Watched:
     if watched.drift is not None:
         show_drift(line, batch, watched.drift)
     return watched
+
+
+@step("watch", Watched)
+def watch_late_labels(line: Line, batch: Batch, taken: LabelsTaken) -> Watched:
+    """Score the versions that served them on the rows whose labels have come."""
+    return watch_labels(line, batch, taken)

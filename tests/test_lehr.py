@@ -17,6 +17,10 @@ def test_before_anything_came(tmp_path: Path) -> None:
     assert "nothing was ever in production" in lehr("history", "line.yaml", cwd=tmp_path).stdout
     status = lehr("status", "line.yaml", cwd=tmp_path)
     assert "champion     none yet" in status.stdout
+    labels = lehr("labels", "line.yaml", "line.yaml", cwd=tmp_path)
+    assert (labels.returncode, labels.stderr.strip()) == (
+        2, "lehr: nothing is stored of the pipeline line: lehr run it first",
+    )  # fmt: skip
     refused = lehr("rollback", "line.yaml", "--reason", "x", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.strip()) == (2, "lehr: line has no champion to roll back")
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-import lehr
+from commands import receipts
 from data.inputs import read_inputs
 from data.sources import Arrival, read_arrival
 from deployments.answers import predict_file
@@ -236,30 +236,30 @@ def test_a_whole_version_forged_with_its_card_is_named(copied: Path) -> None:
 
 
 def test_the_command_ends_with_status_one_and_keeps_its_head(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lehr.verify(copied / "line.yaml", home=copied / "home")
+    receipts.verify(copied / "line.yaml", home=copied / "home")
     *_, said, head = capsys.readouterr().out.splitlines()
     assert said.endswith("hashes are as recorded")
-    lehr.verify(expect=head.removeprefix("head "), home=copied / "home")
+    receipts.verify(expect=head.removeprefix("head "), home=copied / "home")
     flip(next((copied / "home" / "line" / "predictions").rglob("*.parquet")))
     with pytest.raises(SystemExit) as ended:
-        lehr.verify(home=copied / "home")
+        receipts.verify(home=copied / "home")
     assert ended.value.code == 1
     with pytest.raises(ValueError, match=r"nothing to verify under .*nowhere"):
-        lehr.verify(home=copied / "nowhere")
+        receipts.verify(home=copied / "nowhere")
 
 
 def test_the_commands_say_what_they_did(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lehr.predict(copied / "line.yaml", copied / "later.csv", output=copied / "p.csv", home=copied / "home")
+    receipts.predict(copied / "line.yaml", copied / "later.csv", output=copied / "p.csv", home=copied / "home")
     assert "200 predictions of version" in capsys.readouterr().out
     prediction_id = pl.read_csv(copied / "p.csv")["prediction_id"][3]
-    lehr.explain(prediction_id, home=copied / "home")
+    receipts.explain(prediction_id, home=copied / "home")
     shown = capsys.readouterr().out
     for word in ("prediction", "input", "model", "run", "decision", "drift", "data", "verdict", "production"):
         assert f"\n{word} " in "\n" + shown
-    lehr.explain(prediction_id, as_json=True, home=copied / "home")
+    receipts.explain(prediction_id, as_json=True, home=copied / "home")
     assert json.loads(capsys.readouterr().out)["prediction"]["id"] == prediction_id
     with pytest.raises(ValueError, match=r"cannot write .*p.txt: its name must end in .csv or .parquet"):
-        lehr.predict(copied / "line.yaml", copied / "later.csv", output=copied / "p.txt", home=copied / "home")
+        receipts.predict(copied / "line.yaml", copied / "later.csv", output=copied / "p.txt", home=copied / "home")
 
 
 def test_nothing_in_production_predicts_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from deployments.backtesting import make_past
 from deployments.history import History, read_history
 from deployments.past_versions import Learning
 from deployments.pipeline import PipelineConfig
+from deployments.verdict import Verdict
 from flows.learn_continuously import learn_continuously
 from monitoring.past import Past
 
@@ -74,7 +75,7 @@ def replayed(past: Past, history: History) -> list[tuple[str, str, float]]:
 def test_a_replay_decides_as_the_loop_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trigger: str, strategy: str, learning: Learning
 ) -> None:
-    monkeypatch.setattr("deployments.gate._not_worse", lambda *_: _pass())
+    monkeypatch.setattr("deployments.gate.judge", lambda *_: Verdict(True, ()))
     monkeypatch.setattr("deployments.rivalry.Wager.proven", False)
     records, history = live(tmp_path, TRIGGERS.get(trigger, trigger), strategy)
     assert all(passed(record) for record in records)
@@ -87,9 +88,3 @@ def test_a_replay_decides_as_the_loop_did(
     assert [batch.number for batch in history.batches] == [record["batch"] for record in records]
     if strategy == "scratch":
         assert {action for action, _, _ in found} == {"none", "update"}, "a test of one decision would show little"
-
-
-def _pass() -> Any:
-    from deployments.gate import Check
-
-    return Check("not_worse", 0.0, 0.0, True, "left out, as the backtest replays no gate")

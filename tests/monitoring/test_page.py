@@ -227,3 +227,14 @@ def test_a_version_that_was_taken_back_is_told_with_its_evidence(tmp_path: Path)
     write_page(report_of([accepted(1), accepted(3, revoked=revoked)]), tmp_path / "page.html")
     shown = "".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).shown)
     assert "Version 2 was taken back, version 1 serves again: a stake of 1 on it has become 25" in shown
+
+
+def test_an_estimate_and_the_labels_that_follow_it_are_told(tmp_path: Path) -> None:
+    waiting = accepted(2, score_before=None, score_estimated=0.81)
+    confirmed = {"version": 1, "sequence": 1, "passed": True, "reason": "all checks passed"}
+    late = accepted(3, labels={"known": 0, "waiting": 0, "batches": [2]}, confirmed=confirmed)
+    write_page(report_of([accepted(1), waiting, late]), tmp_path / "page.html")
+    shown = "".join(Page((tmp_path / "page.html").read_text(encoding="utf-8")).shown)
+    assert "≈ 81.0%" in shown
+    assert "labels for 590 rows of batch 2, 0 known already, 0 wait for their rows" in shown
+    assert "Version 1, promoted on an estimate, is confirmed by the labels." in shown

@@ -27,6 +27,15 @@ REFUSED = {
     "gate": {"passed": False, "checks": [{"name": "forgetting", "value": 0.2, "limit": 0.02, "passed": False}]},
 }
 EMPTY = {"drift": None, "decision": None, "score_before": None, "gate": None, "promoted": False, "rows": 0}
+ESTIMATE = {"score": 0.81, "low": 0.76, "high": 0.86, "expected": 0.8, "rows": 1200}
+UNLABELLED = {**ACCEPTED, "score_before": None, "estimate": ESTIMATE, "score_estimated": 0.81, "on_estimate": {}}
+LATE = {
+    **ACCEPTED,
+    "rows": 180,
+    "labels": {"known": 2, "waiting": 5, "batches": [3, 4]},
+    "completed": [{"batch": 3, "champion": 2, "rows": 180, "score": 0.79, "estimated": 0.81}],
+    "confirmed": {"version": 2, "sequence": 2, "passed": True, "reason": "all checks passed"},
+}
 QUARANTINED = {**ACCEPTED, **EMPTY, "status": "quarantined", "reason": "the column s1 is missing"}
 DUPLICATE = {**ACCEPTED, **EMPTY, "status": "duplicate"}
 
@@ -36,6 +45,9 @@ DUPLICATE = {**ACCEPTED, **EMPTY, "status": "duplicate"}
     [
         (ACCEPTED, "1,200 rows (+4 quarantined)  accuracy 0.8123  update: s1 drifted  → version 2 promoted"),
         (REFUSED, "→ refused (forgetting)"),
+        (UNLABELLED, "accuracy 0.81 estimated (0.76 to 0.86)"),
+        (LATE, "labels for 180 rows of batches 3, 4, 2 known already, 5 wait for their rows (+4 quarantined)"),
+        (LATE, "(batch 3: 0.79, 0.81 estimated)  version 2 confirmed: all checks passed"),
         (QUARANTINED, "the column s1 is missing"),
         (DUPLICATE, "seen before, nothing changed"),
     ],
