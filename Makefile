@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench torture clean
+.PHONY: help setup demo test test-operations check bench torture clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -22,6 +22,9 @@ demo: setup      ## a synthetic glass line through the whole loop, with a report
 
 test: setup      ## all tests
 	@$(BIN)/python -m pytest
+
+test-operations: setup  ## a plant's day beside a running server: approval, drift to retrain, a killed run, rollback
+	@$(BIN)/python -m pytest -m "operations or not operations" tests/operations
 
 check: setup     ## lint, types and the dependency rule
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The commands of a plant at work: up, down, deploy, status, history, rollback, release."""
 
+import contextlib
 from pathlib import Path
 
 from rich.table import Table
@@ -33,6 +34,8 @@ def down(*, home: Path | None = None) -> None:
 def deploy(*pipelines: Path, output: Path = Path("prefect.yaml")) -> None:
     """Write prefect.yaml: the same deployments as `lehr up` serves, for the workers of a pool.
 
+    Pipeline files are named as seen from where it is written.
+
     Parameters
     ----------
     pipelines
@@ -42,7 +45,11 @@ def deploy(*pipelines: Path, output: Path = Path("prefect.yaml")) -> None:
     """
     from deployments.definitions import definitions, render
 
-    output.write_text(render(definitions(_given(pipelines))), encoding="utf-8")
+    root = output.resolve().parent
+    paths = [path.resolve() for path in _given(pipelines)]
+    near = [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
+    with contextlib.chdir(root):
+        (root / output.name).write_text(render(definitions(near)), encoding="utf-8")
     console.print(f"wrote {output}; then: prefect deploy --all, and on each machine: prefect worker start --pool lehr")
 
 

@@ -47,8 +47,7 @@ def announcements(record: Mapping[str, Any], fired: Collection[TriggerKind], due
     if "performance" in fired or "score_drift" in fired:
         found.append((DROPPED, told))
     found.append((ACCEPTED, told))
-    cause = found[0][0] if found[0][0] != ACCEPTED or "rows" in fired else None
-    labelled = [Announcement(event, what, _learning(due and event == cause)) for event, what in found]
+    labelled = [Announcement(event, what, _learning(due and event == found[0][0])) for event, what in found]
     return labelled + changes(record)
 
 

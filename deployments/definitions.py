@@ -1,6 +1,6 @@
 """The deployments of a pipeline: one definition for `lehr up`, which serves them, and for `prefect.yaml`.
 
-A definition is plain data and knows no Prefect. `lehr deploy --write` renders prefect.yaml from it.
+A definition is plain data and knows no Prefect. `lehr deploy` renders prefect.yaml from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def render(found: Sequence[Definition]) -> str:
         "pull": [{"prefect.deployments.steps.set_working_directory": {"directory": "{{ $LEHR_ROOT }}"}}],
         "deployments": [_as_yaml(definition) for definition in found],
     }
-    head = "# Written by `lehr deploy --write` from deployments/definitions.py and the pipeline files; do not edit.\n"
+    head = "# Written by `lehr deploy` from deployments/definitions.py and the pipeline files; do not edit.\n"
     return head + yaml.safe_dump(document, sort_keys=False, width=110, allow_unicode=True)
 
 

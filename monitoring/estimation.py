@@ -62,9 +62,11 @@ class Estimator:
     stretch_rows: int
 
     def expected(self, predictions: Predictions, inputs_BC: NDArray[np.float32]) -> float:
-        """The score to be expected on these rows; raises ValueError for none."""
-        if len(predictions) == 0:
-            raise ValueError("there are no rows to estimate a score on")
+        """The score to be expected on these rows; raises ValueError for none, and for predictions not finite."""
+        if len(predictions) == 0 or not np.isfinite(predictions).all():
+            raise ValueError(
+                f"{self.metric} of {len(predictions)} rows cannot be estimated: it needs finite predictions"
+            )
         if self.trees is None:
             return expected_class_score(self.metric, predictions, self.temperature)
         values_B = self.trees.losses(_with_prediction(inputs_BC, predictions))
@@ -88,11 +90,13 @@ class Estimator:
 def fit_estimator(
     metric: Metric, predictions: Predictions, inputs_BC: NDArray[np.float32], targets_B: NDArray[Any], seed: int
 ) -> Estimator | None:
-    """Learn from held-out rows, in order of time, how far predictions are off; None for fewer than forty rows.
+    """Learn from held-out rows, in order of time, how far predictions are off.
+
+    None for fewer than forty rows, and where a prediction is not finite.
 
     targets_B: class numbers (−1: a class that the model does not know) or values.
     """
-    if len(predictions) < LEAST_ROWS:
+    if len(predictions) < LEAST_ROWS or not np.isfinite(predictions).all():
         return None
     stretches = np.array_split(np.arange(len(predictions)), STRETCHES)
     realised_S = np.array([score(metric, predictions[s], targets_B[s]) for s in stretches])

@@ -111,6 +111,16 @@ def test_few_rows_give_no_estimator() -> None:
     assert fit_estimator("accuracy", predictions, inputs_BC, targets_B, 2) is None
 
 
+def test_a_model_that_predicts_no_numbers_has_no_estimate() -> None:
+    predictions, inputs_BC, targets_B = values(np.random.default_rng(3), 200, 0.0)
+    estimator = fit_estimator("rmse", predictions, inputs_BC, targets_B, 3)
+    assert estimator is not None
+    predictions[5] = np.nan
+    assert fit_estimator("rmse", predictions, inputs_BC, targets_B, 3) is None
+    with pytest.raises(ValueError, match="needs finite predictions"):
+        estimate(estimator, predictions, inputs_BC, [])
+
+
 def test_certain_predictions_promise_a_perfect_score() -> None:
     certain = np.eye(3, dtype=np.float32)[np.arange(30) % 3]
     assert expected_class_score("accuracy", certain, 1.0) == pytest.approx(1, abs=1e-6)

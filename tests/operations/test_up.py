@@ -48,6 +48,7 @@ def test_the_loop_takes_what_waits(plant: Plant) -> None:
     assert {"validation-line", "mlflow-line"} <= {artifact["key"] for artifact in artifacts}
 
 
+@pytest.mark.operations
 def test_a_person_approves_and_refuses(plant: Plant) -> None:
     _drop(plant, plant.batches[1])
     for answer, word in ((False, "refused"), (True, "approved")):
@@ -64,6 +65,7 @@ def test_a_person_approves_and_refuses(plant: Plant) -> None:
     assert "approved: it looks fine" in plant.journal()
 
 
+@pytest.mark.operations
 def test_drift_starts_one_retrain(plant: Plant) -> None:
     before = len(plant.runs_of("retrain"))
     _drop(plant, plant.batches[4])  # the first of another product
@@ -77,6 +79,7 @@ def test_drift_starts_one_retrain(plant: Plant) -> None:
     assert len(plant.runs_of("retrain")) == before + 1
 
 
+@pytest.mark.operations
 def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     before = len(plant.runs_of("retrain"))
     run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=400)
@@ -90,12 +93,14 @@ def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     assert plant.ended(followed[0]["id"])["state_type"] == "COMPLETED"
 
 
+@pytest.mark.operations
 def test_the_schedule_fires_by_itself(plant: Plant) -> None:
     run = until(lambda: next((r for r in plant.runs_of("watch-drift") if r["auto_scheduled"]), None))
     ended = plant.ended(run["id"])
     assert ended["state_type"] == "COMPLETED", ended["state"]
 
 
+@pytest.mark.operations
 def test_a_person_rolls_back(plant: Plant) -> None:
     run = plant.ended(plant.start("roll-back", reason="line 3 complains", version=1))
     assert run["state_type"] == "COMPLETED", run["state"]
