@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,7 +70,10 @@ def run(
         seed=seed,
         home=str(settings.home),
     )
-    _write_report(result, report, html)
+    console.print(report_table(result))
+    from monitoring.page import write_page
+
+    _write(result, report, html, write_page)
     return result
 
 
@@ -98,14 +102,14 @@ def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())],
     learn_continuously(pipeline=str(pipeline), sources=[str(file) for file in files], home=str(settings.home))
 
 
-def _write_report(result: dict[str, Any], report: Path | None, html: Path | None) -> None:
-    console.print(report_table(result))
+def _write(
+    result: dict[str, Any], report: Path | None, html: Path | None, write_page: Callable[[dict[str, Any], Path], None]
+) -> None:
+    """The result as JSON and as a page, where they are wanted."""
     if report is not None:
         report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         console.print(f"report: {report}")
     if html is not None:
-        from monitoring.page import write_page
-
         write_page(result, html)
         console.print(f"page: {html}")
 
@@ -191,17 +195,11 @@ def backtest(
     """
     from deployments.backtest_command import run_backtest
     from monitoring.backtest import Prices
+    from monitoring.backtest_page import write_backtest_page
     from monitoring.backtest_terminal import backtest_table
 
     prices = Prices(price_training, price_sample, price_point)
     result = run_backtest(pipeline, source, batch_rows, learning, prices, settings_at(home).home, processes)
     console.print(backtest_table(result))
-    if report is not None:
-        report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        console.print(f"report: {report}")
-    if html is not None:
-        from monitoring.backtest_page import write_backtest_page
-
-        write_backtest_page(result, html)
-        console.print(f"page: {html}")
+    _write(result, report, html, write_backtest_page)
     return result

@@ -15,7 +15,7 @@ from deployments.outcomes import Batch
 from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import TriggerKind
-from tasks.decide import decide_on_batch, leave_to_retrain
+from tasks.decide import decide_on_batch
 from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
 from tasks.take import take_batch
@@ -60,5 +60,5 @@ def _watch_batch(line: Line, batch: Batch, late: bool) -> dict[str, Any]:
     watched, triaged = take_batch(line, batch, late)
     if watched is not None:
         fired = fired_on(line, batch, watched, triaged)
-        due = leave_to_retrain(line, batch, decide_on_batch(line, batch, watched, triaged, None))
+        due = decide_on_batch(line, batch, watched, triaged, None).action != "none"
     return finish_batch(line, batch, fired, due)

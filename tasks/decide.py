@@ -15,9 +15,3 @@ def decide_on_batch(
 ) -> Decision:
     """Apply the pipeline's trigger policy to what was watched and named."""
     return decide(line.config.trigger, situation_of(line, batch, watched, triaged, manual))
-
-
-@step("leave", bool)
-def leave_to_retrain(line: Line, batch: Batch, decision: Decision) -> bool:
-    """Whether the decision is left to a run of its own."""
-    return decision.action != "none"

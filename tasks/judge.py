@@ -12,7 +12,7 @@ from tasks.step import step
 
 @step("judge", Judged)
 def judge_candidate(line: Line, batch: Batch, rung: Rung, exported: Exported, wealth: float = 0.0) -> Judged:
-    """Hold the candidate against the threshold, the champion, old hold-outs, latency and parity."""
+    """Hold the candidate against all that the gate asks; wealth: what it has shown in the shadow, if it was there."""
     judged = judge_version(line, batch, exported, wealth)
     key = f"verdict-{line.name}-{batch.number}-{rung}".replace("_", "-")
     create_markdown_artifact(verdict_markdown(line.name, batch, rung, exported, judged), key=key)
