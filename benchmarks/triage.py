@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -78,6 +79,10 @@ class Champion:
         """One for each row predicted wrong."""
         return row_losses("accuracy", *self.predict(rows))
 
+    def losses_back(self, rows: pl.DataFrame, feature: int, move: float) -> np.ndarray:
+        """The same if a sensor had read so much less."""
+        return self.losses(rows.with_columns(pl.col(SCHEMA.features[feature]) - move))
+
 
 def stored(frame: pl.DataFrame, number: int) -> pl.DataFrame:
     """A batch as the feature store would give it back."""
@@ -107,7 +112,7 @@ def follow(plan: Plan, rows: int, seed: int) -> tuple[list[Seen], Champion]:
         batch, losses = stored(frame, truth.batch), None
         if champion is not None:
             held_out = champion.reference_rows.filter(pl.col("lehr_split") == "holdout")
-            losses = Losses(champion.losses(batch), champion.losses(held_out))
+            losses = Losses(champion.losses(batch), champion.losses(held_out), partial(champion.losses_back, batch))
         values_NF = np.column_stack([values_of(batch[sensor]) for sensor in SCHEMA.features])
         found, regimes = triage(regimes, truth.batch, SCHEMA.features, values_NF, losses)
         seen.append(Seen(truth, batch, found))
@@ -264,6 +269,8 @@ def main() -> None:
     faults = learn_from_faults(options.faults, options.rows)
     for label, shares in faults.items():
         print(f"{label:<12} " + "  ".join(f"{key} {value:.2f}" for key, value in shares.items()))
+    answered = sum(shares["answered"] * shares["faults"] for shares in faults.values())
+    print(f"{answered:.0f} of {options.faults} faults were answered by learning")
     write_json("triage", {"rows": options.rows, "counts": counts, "recalls": found, "faults": faults})
     draw(counts, faults)
 

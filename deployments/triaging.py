@@ -55,7 +55,13 @@ def _losses(line: Line, rows: pl.DataFrame) -> Losses | None:
     through = champion.candidate.trained_through
     held_out = sound_rows(line, range(through - HELD_OUT_BATCHES + 1, through + 1), split="holdout")
     now_B, before_B = (_losses_on(line, champion, part) for part in (rows, held_out))
-    return Losses(now_B, before_B) if min(len(now_B), len(before_B)) >= LEAST_LOSSES else None
+    if min(len(now_B), len(before_B)) < LEAST_LOSSES:
+        return None
+
+    def moved_back(feature: int, move: float) -> Floats:
+        return _losses_on(line, champion, rows.with_columns(pl.col(line.schema.features[feature]) - move))
+
+    return Losses(now_B, before_B, moved_back)
 
 
 LEAST_LOSSES = 10

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitoring.causes import Cause, Losses, Triage
 from monitoring.moves import Move, explain
-from monitoring.regimes import Regimes
+from monitoring.regimes import TOLD, Regimes
 from monitoring.sketches import BatchSketch, Floats
 
 LEAST_BATCHES = 4
@@ -21,16 +21,15 @@ LEAST_DISTINCT = 10
 MOST_FAULTY = 3
 
 LEAST_LEAP, MORE_THAN_EVER, MOST_LEAPS = 6.0, 1.3, 0.1
-TOLD = 0.5
 LOST_SHARE = 0.2
-LEAST_MOVE = 0.3
+LEAST_MOVE, MISREAD_LIMIT = 0.3, 4.0
 EXPLAINED = 0.1
 NEW_SHARE, WIDENED = 0.5, 0.25
 MOST_MOVES = 10.0
 LEAST_READINGS = 10
 MOST_LEADERS = 4
 MOST_NAMED = 5
-SPREAD_LIMIT, SPREAD_PRIOR, SPREAD_WEIGHT, ROWS_AS_ONE = 5.0, 0.25, 4.0, 5.0
+SPREAD_LIMIT, SPREAD_PRIOR, SPREAD_WEIGHT, ROWS_AS_ONE = 6.0, 0.25, 4.0, 5.0
 LOSS_LIMIT, LOSS_PRIOR, LOSS_WEIGHT = 3.0, 0.12, 4.0
 
 
@@ -61,6 +60,11 @@ class Case:
         few_F = self.regimes.distinct_F < LEAST_DISTINCT
         return few_F | (self.batch.known_F < LEAST_READINGS) | (self.regimes.known_F < LEAST_READINGS)
 
+    @cached_property
+    def untold_F(self) -> NDArray[np.bool_]:
+        """Channels of which the others say too little to say where they should be."""
+        return self.regimes.said_by_others(tuple(np.flatnonzero(self.mute_F).tolist()))[1] >= TOLD
+
     def move_from(self, base: int) -> Move:
         """The batch's levels against a regime's."""
         regimes, mute_F = self.regimes, self.mute_F
@@ -71,7 +75,7 @@ class Case:
             matrix_FF[mute_F] = matrix_FF[:, mute_F] = 0.0
             matrix_FF[mute_F, mute_F] = 1.0
         doubt_FF = np.where(mute_F | mute_F[:, None], 0.0, regimes.doubt_FF)
-        return explain(size_F, chance_FF, relations_FF, doubt_FF)
+        return explain(size_F, chance_FF, relations_FF, doubt_FF, ~self.untold_F & ~mute_F)
 
     def base_of(self, latest: Move) -> int | None:
         """The regime that the batch continues or comes back to, up to faulty sensors; None where it is another."""
@@ -118,6 +122,24 @@ class Case:
         told = list(found)
         alone_F = np.abs(weights_FF @ latest.size_F) >= (1 + left_F) / 2 * np.abs(latest.size_F)
         return found if found and (left_F[told] < TOLD).all() and alone_F[told].all() else {}
+
+    def misread(self, base: int | None, latest: Move) -> dict[int, str]:
+        """Sensors of which the others say little, and without whose move the champion would err as it used to."""
+        untold_F = self.untold_F & ~self.mute_F
+        if base is None and untold_F[list(latest.process.features)].all():
+            base = self.regimes.latest
+        if self.losses is None or base is None:
+            return {}
+        size_F = self.move_from(base).size_F
+        chance_F = np.sqrt(np.diag(self.regimes.chance_FF(self.batch.rows, base)))
+        far_F = np.abs(size_F) >= np.maximum(LEAST_MOVE, MISREAD_LIMIT * chance_F)
+        moved = [int(f) for f in np.flatnonzero(untold_F & far_F)]
+        saved = {f: self.losses.told_by(f, float(size_F[f] * self.regimes.deviation_F[f])) for f in moved}
+        return {
+            f: f"moved by {size_F[f]:+.1f} deviations, which makes {min(1, share):.0%} of what the champion loses more"
+            for f, share in saved.items()
+            if share is not None
+        }
 
     def leaps(self, base: int | None, faulty: tuple[int, ...]) -> NDArray[np.bool_]:
         """Single readings far from what the others say, farther than any before, (N, F)."""
@@ -168,9 +190,12 @@ class Case:
         """How many times wider each channel scatters around the others, and that in multiples of what chance makes."""
         regimes, mute = self.regimes, tuple(int(f) for f in np.flatnonzero(self.mute_F) if f not in without)
         ratio_F = regimes.scatter_F(self.batch, base, (*without, *mute))
-        usual_F = (SPREAD_WEIGHT * SPREAD_PRIOR**2 + regimes.spread_F) / (SPREAD_WEIGHT + regimes.batches - 1)
+        spreads_BF, batches = regimes.spreads_BF, len(regimes.spreads_BF)
+        expected_F = spreads_BF.sum(0) / (batches + 1)
+        varied_F = np.square(spreads_BF - expected_F).sum(0)
+        usual_F = (SPREAD_WEIGHT * SPREAD_PRIOR**2 + varied_F) / (SPREAD_WEIGHT + batches)
         chance_F = np.sqrt(usual_F + 2 * ROWS_AS_ONE / np.maximum(1, self.batch.known_F))
-        excess_F = np.log(np.maximum(ratio_F, 1e-9)) / (SPREAD_LIMIT * chance_F)
+        excess_F = (np.log(np.maximum(ratio_F, 1e-9)) - expected_F) / (SPREAD_LIMIT * chance_F)
         excess_F[[*without, *mute]] = -np.inf
         return ratio_F, excess_F
 

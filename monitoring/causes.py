@@ -3,7 +3,7 @@
 Shapes: B labelled samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,7 @@ WORDS: Mapping[str, str] = {
 }
 
 LOSS_BLOCKS = 10
+SAVED_LIMIT, SAVED_SHARE = 4.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,14 @@ def cause_in_words(outcome: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Losses:
-    """The champion's losses on the batch, and on rows held out from those it learned from, in order of time."""
+    """The champion's losses on the batch, and on rows held out from those it learned from, in order of time.
+
+    moved_back: its losses on the batch if a feature, by number, had read so much less.
+    """
 
     now_B: Floats
     before_B: Floats
+    moved_back: Callable[[int, float], Floats] | None = None
 
     @property
     def gap(self) -> float:
@@ -74,7 +79,20 @@ class Losses:
     @property
     def chance(self) -> float:
         """The deviation of the gap that blocks of neighbouring rows show."""
-        parts = [np.array_split(losses_B, LOSS_BLOCKS) for losses_B in (self.now_B, self.before_B)]
-        means = [np.array([part.mean() for part in blocks if len(part)]) for blocks in parts]
-        variance = sum(float(m.var(ddof=1)) / len(m) for m in means)
+        variance = block_chance(self.now_B) ** 2 + block_chance(self.before_B) ** 2
         return float(np.sqrt(variance)) / max(float(self.before_B.mean()), 1e-9)
+
+    def told_by(self, feature: int, move: float) -> float | None:
+        """The share of the gap that goes when a feature is moved back; None where it is not half, or may be chance."""
+        if self.moved_back is None or self.gap <= 0:
+            return None
+        saved_B = self.now_B - self.moved_back(feature, move)
+        share = float(saved_B.mean()) / float(self.now_B.mean() - self.before_B.mean())
+        sure = saved_B.mean() > SAVED_LIMIT * block_chance(saved_B)
+        return share if sure and share >= SAVED_SHARE else None
+
+
+def block_chance(losses_B: Floats) -> float:
+    """The deviation of a mean that blocks of neighbouring rows show."""
+    means = np.array([part.mean() for part in np.array_split(losses_B, LOSS_BLOCKS) if len(part)])
+    return float(means.std(ddof=1)) / float(np.sqrt(len(means)))

@@ -74,14 +74,18 @@ def misfit_limit(features: int) -> float:
     return features + 6 * float(np.sqrt(2 * features)) + 12
 
 
-def explain(size_F: Floats, chance_FF: Floats, relations_FF: Floats, doubt_FF: Floats) -> Move:
+def explain(
+    size_F: Floats, chance_FF: Floats, relations_FF: Floats, doubt_FF: Floats, told_F: NDArray[np.bool_]
+) -> Move:
     """Compare sensors that moved alone with processes that move every sensor by its correlation with one.
 
     size_F: how far each level moved; chance_FF: the covariance of what chance makes; relations_FF: correlations within
-    batches; doubt_FF: their variance. Generalised least squares with directions added greedily (orthogonal matching
-    pursuit, Pati et al. 1993). A process is seen through one channel, or through one while its nearest kin holds still.
+    batches; doubt_FF: their variance. told_F: the sensors of which the others say enough to tell that one moved alone;
+    any other may be all that is seen of a process. Generalised least squares with directions added greedily (orthogonal
+    matching pursuit, Pati et al. 1993). A process is seen through one channel, or through one while its nearest kin
+    holds still.
     """
-    own_FH, leaders_H = np.eye(len(size_F)), np.arange(len(size_F))
+    own_FH, leaders_H, told = np.eye(len(size_F)), np.arange(len(size_F)), np.flatnonzero(told_F)
     kin_F = (np.abs(relations_FF) - np.diag(np.diag(np.abs(relations_FF)))).argmax(1)
     kinship_F = relations_FF[leaders_H, kin_F]
     own_F = np.maximum(1 - kinship_F**2, LEAST_ALONE)
@@ -90,7 +94,7 @@ def explain(size_F: Floats, chance_FF: Floats, relations_FF: Floats, doubt_FF: F
     alone_doubt_FH = (doubt_FF + kinship_F**2 * doubt_FF[:, kin_F]) / own_F**2
     doubts_FH = np.concatenate([doubt_FF, alone_doubt_FH], axis=1)
     still = _misfit(size_F, chance_FF, own_FH[:, :0])
-    faults = _pursue(size_F, chance_FF, own_FH, np.zeros_like(own_FH), leaders_H, MOST_FAULTS)
+    faults = _pursue(size_F, chance_FF, own_FH[:, told], np.zeros_like(own_FH[:, told]), told, MOST_FAULTS)
     process = _pursue(size_F, chance_FF, processes_FH, doubts_FH, np.tile(leaders_H, 2), MOST_PROCESSES)
     together = _moved_together(size_F, relations_FF, faults.features)
     return Move(size_F, Explanation((), still), faults, process, together)
@@ -116,7 +120,7 @@ def _pursue(
     chosen: list[int] = []
     best = Explanation((), _misfit(size_F, chance_FF, directions_FH[:, chosen]))
     allowed_FF = chance_FF
-    for _ in range(most):
+    for _ in range(min(most, len(leaders_H))):
         weighted_FF = _without(np.asarray(np.linalg.inv(allowed_FF), dtype=np.float64), directions_FH[:, chosen])
         pulled_H = directions_FH.T @ (weighted_FF @ size_F)
         strength_H = np.einsum("fh,fh->h", directions_FH, weighted_FF @ directions_FH)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.sketches import BatchSketch, Floats
+from monitoring.sketches import BatchSketch, Floats, sketch_batch
 
 MOST_REGIMES = 24
 """Then the two that are most alike become one."""
@@ -22,7 +22,12 @@ USUAL_WANDER, WANDER_WEIGHT = 0.1, 4.0
 MEMORY = 0.9
 """What a batch's share of the pooled relations keeps with each later batch."""
 RIDGE = 0.01
-MOST_GAPS = 20
+MOST_GAPS = MOST_SPREADS = 20
+TOLD = 0.5
+"""The share of a channel that others leave unsaid, from which on they cannot say where it should be."""
+MOST_PATTERNS = 32
+LEAST_SCATTER = 0.05
+"""In deviations: channels that the others say all of scatter so far, give or take, for nothing worth a word."""
 LEAST_READINGS = 10
 LEAST_STRETCH, STRAYING = 16, 3 / 8
 
@@ -33,8 +38,9 @@ class Regimes:
 
     seen_G: the latest batch of each regime. latest: the index of the one that
     the newest batch belongs to. The pooled parts forget slowly; wander_F: squared moves from batch to batch, summed,
-    in deviations; wander_weight: how many there were. gaps: the champion's losses on batches that nothing had happened
-    to, less what its held-out rows promised.
+    in deviations; wander_weight: how many there were. spreads_BF: logarithms of how far each channel strayed from what
+    the others said, against the usual, in the latest batches. gaps: the champion's losses on batches that nothing had
+    happened to, less what its held-out rows promised.
     """
 
     batches: int
@@ -53,7 +59,7 @@ class Regimes:
     freedom: float
     wander_F: Floats
     wander_weight: float
-    spread_F: Floats
+    spreads_BF: Floats
     known_F: Floats
     longest_F: Floats
     repeats_F: Floats
@@ -71,9 +77,12 @@ class Regimes:
     @cached_property
     def relations_FF(self) -> Floats:
         """Correlations within batches, with a little ridge."""
-        scale_F = self.deviation_F
-        correlation_FF = self.within_FF / self.weight / np.outer(scale_F, scale_F)
-        return correlation_FF + RIDGE * np.eye(len(scale_F))
+        return self.correlations_FF + RIDGE * np.eye(len(self.deviation_F))
+
+    @cached_property
+    def correlations_FF(self) -> Floats:
+        """Correlations within batches."""
+        return self.within_FF / self.weight / np.outer(self.deviation_F, self.deviation_F)
 
     @cached_property
     def doubt_FF(self) -> Floats:
@@ -111,12 +120,30 @@ class Regimes:
         return precision_FF * left_F[:, None], left_F
 
     def strays_NF(self, batch: BatchSketch, base: int, without: Sequence[int] = ()) -> Floats:
-        """How far each reading strays from what the others say, in what is usual, (N, F)."""
-        weights_FF, left_F = self.said_by_others(without)
+        """How far each reading strays from what the others say, in what is usual, (N, F); 0 where it is missing.
+
+        Also 0 in rows whose missing readings are of no frequent pattern, which would each ask for weights of their own.
+        """
         # The latest regime was just here; another one has worn since, so that only the batch itself says where it is.
         centre_F = self.mean_GF[base] if base == self.latest else batch.mean_F
-        scaled_NF = np.nan_to_num((batch.values_NF - centre_F) / self.deviation_F)
-        return scaled_NF @ weights_FF.T / np.sqrt(left_F + 1e-4)
+        scaled_NF = (batch.values_NF - centre_F) / self.deviation_F
+        strays_NF, missing_NF = np.zeros_like(scaled_NF), ~np.isfinite(scaled_NF)
+        patterns_PF, kind_N, count_P = np.unique(missing_NF, axis=0, return_inverse=True, return_counts=True)
+        for number in np.argsort(-count_P)[:MOST_PATTERNS]:
+            missing_F = patterns_PF[number]
+            silent = sorted({*without, *np.flatnonzero(missing_F).tolist()})
+            told_NF = np.where(missing_F, 0.0, scaled_NF[kind_N == number])
+            strays_NF[kind_N == number] = np.where(missing_F, 0.0, told_NF @ self._stray_weights(tuple(silent)).T)
+        # Where the others say little of a channel, they do not say where it should be either.
+        untold_F = self.said_by_others(without)[1] >= TOLD
+        level_F = strays_NF.sum(0) / np.maximum(1, (~missing_NF).sum(0))
+        return np.where(missing_NF, 0.0, strays_NF - np.where(untold_F, level_F, 0.0))
+
+    def _stray_weights(self, without: tuple[int, ...]) -> Floats:
+        """What takes from each channel what the others say, in what usually is left, (F, F)."""
+        weights_FF, _ = self.said_by_others(without)
+        usual_F = np.einsum("fg,gh,fh->f", weights_FF, self.correlations_FF, weights_FF)
+        return weights_FF / np.sqrt(usual_F + LEAST_SCATTER**2)[:, None]
 
     def scatter_F(self, batch: BatchSketch, base: int, without: Sequence[int] = ()) -> Floats:
         """How many times farther each channel strays from what the others say than it used to, as a variance.
@@ -154,7 +181,7 @@ class Regimes:
             freedom=MEMORY * self.freedom + batch.slow_freedom,
             wander_F=wander_F,
             wander_weight=wander_weight,
-            spread_F=self.spread_F + (0.0 if base is None else np.log(self.scatter_F(batch, base)) ** 2),
+            spreads_BF=self.spreads_BF if base is None else self._spreads_after(batch, base),
             known_F=self.known_F + batch.known_F,
             longest_F=np.maximum(self.longest_F, batch.longest_F),
             repeats_F=self.repeats_F + batch.repeats_F,
@@ -164,20 +191,38 @@ class Regimes:
         )
         return pooled._filed(number, batch, base, 0.0 if gap is None else gap)
 
+    def _spreads_after(self, batch: BatchSketch, base: int) -> Floats:
+        return np.vstack([self.spreads_BF, np.log(self.scatter_F(batch, base))])[-MOST_SPREADS:]
+
     def _leap_F(self, batch: BatchSketch, base: int) -> Floats:
         return np.asarray(np.abs(self.strays_NF(batch, base)).max(0), dtype=np.float64)
 
     def _filled_in(self, batch: BatchSketch, base: int) -> BatchSketch:
-        """The sketch with what a regime knows of the channels that the batch has too few readings of."""
-        told_F = batch.known_F >= LEAST_READINGS
-        told_FF = np.outer(told_F, told_F)
+        """The sketch with what the other channels and a regime say of missing readings.
+
+        One step of expectation-maximisation (Dempster et al. 1977), so that relations stay a covariance.
+        """
+        missing_NF = ~np.isfinite(batch.values_NF)
+        if not missing_NF.any():
+            return batch
+        scaled_NF = (batch.values_NF - self.mean_GF[base]) / self.deviation_F
+        rest_FF = np.zeros_like(self.within_FF)
+        patterns_PF, kind_N = np.unique(missing_NF, axis=0, return_inverse=True)
+        for number, missing_F in enumerate(patterns_PF):
+            rows_N, known, unknown = kind_N == number, np.flatnonzero(~missing_F), np.flatnonzero(missing_F)
+            across_KU = self.correlations_FF[np.ix_(known, unknown)]
+            slopes_KU = np.linalg.solve(self.relations_FF[np.ix_(known, known)], across_KU)
+            scaled_NF[np.ix_(rows_N, unknown)] = scaled_NF[np.ix_(rows_N, known)] @ slopes_KU
+            left_UU = self.correlations_FF[np.ix_(unknown, unknown)] - slopes_KU.T @ across_KU
+            rest_FF[np.ix_(unknown, unknown)] += left_UU * rows_N.mean()
+        filled = sketch_batch(scaled_NF * self.deviation_F + self.mean_GF[base])
         return replace(
-            batch,
-            mean_F=np.where(told_F, batch.mean_F, self.mean_GF[base]),
-            low_F=np.where(told_F, batch.low_F, self.low_GF[base]),
-            high_F=np.where(told_F, batch.high_F, self.high_GF[base]),
-            within_FF=np.where(told_FF, batch.within_FF, self.within_FF / self.weight),
-            slow_FF=np.where(told_FF, batch.slow_FF, self.slow_FF / self.weight),
+            filled,
+            known_F=batch.known_F,
+            longest_F=batch.longest_F,
+            repeats_F=batch.repeats_F,
+            distinct_F=batch.distinct_F,
+            within_FF=filled.within_FF + rest_FF * np.outer(self.deviation_F, self.deviation_F),
         )
 
     def _filed(self, number: int, batch: BatchSketch, base: int | None, gap: float) -> "Regimes":
@@ -266,7 +311,7 @@ def first_regime(number: int, batch: BatchSketch) -> Regimes:
         freedom=batch.slow_freedom,
         wander_F=nothing_F,
         wander_weight=0.0,
-        spread_F=nothing_F,
+        spreads_BF=nothing_F[None, :][:0],
         known_F=batch.known_F,
         longest_F=batch.longest_F,
         repeats_F=batch.repeats_F,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.case import LEAST_BATCHES, LEAST_DISTINCT, LEAST_READINGS, Case
+from monitoring.case import LEAST_BATCHES, LEAST_DISTINCT, LEAST_READINGS, MOST_FAULTY, Case
 from monitoring.causes import Cause, Losses, Readings, Triage
 from monitoring.regimes import Regimes, first_regime
 from monitoring.sketches import Floats, run_lengths, sketch_batch
@@ -51,9 +51,13 @@ def triage(
     base, faulty = case.base_of(latest), {**case.dead(stuck_NF), **broken}
     if regimes.batches >= LEAST_BATCHES:
         strangers = case.unexplained(latest) if base is None else case.strangers(base, latest)
+        misread = {} if strangers else case.misread(base, latest)
+        strangers = {**strangers, **misread}
         base, faulty = regimes.latest if base is None and strangers else base, {**faulty, **strangers}
     leaps_NF = case.leaps(base, tuple(faulty))
     often = np.flatnonzero(leaps_NF.sum(0) >= max(LEAST_LEAPS, LEAP_SHARE * len(leaps_NF))).tolist()
+    if len(often) > MOST_FAULTY:  # then it is the process that jerks
+        often, leaps_NF = [], np.zeros_like(leaps_NF)
     faulty |= {f: f"leaps {int(leaps_NF[:, f].sum())} times from what the others say" for f in often}
     wrong_NF = stuck_NF | leaps_NF
     wrong_NF[:, list(faulty)] = True

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.faults import Fault
-from data.plans import Plan, draw_fault_plan, draw_plan
+from data.plans import STUCK_BATCH, Plan, demo_plan, draw_fault_plan, draw_plan
 from data.synthetic import SENSORS, glass_line
 from monitoring.causes import Losses, Triage
 from monitoring.reference import values_of
@@ -67,6 +67,41 @@ def test_a_process_that_moves_is_no_fault() -> None:
     named = [follow(draw_plan("covariate", seed, later=0), 50 + seed)[-1][1] for seed in range(4)]
     assert "sensor_fault" not in {found.cause for found in named}
     assert sum(found.cause == "covariate" for found in named) >= 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_weather_that_no_other_sensor_tells_of_is_no_fault(seed: int) -> None:
+    named = follow(demo_plan(10), seed)
+    assert {n for n, (_, found) in enumerate(named, start=1) if found.cause == "sensor_fault"} == {STUCK_BATCH}
+
+
+def test_a_sensor_that_no_other_tells_of_is_told_by_what_the_champion_loses() -> None:
+    rng = np.random.default_rng(5)
+    names, regimes = ("a", "b", "c"), None
+    for number in range(1, 7):
+        true_N, rest_NF = rng.standard_normal(400), rng.standard_normal((400, 2))
+        read_N = true_N + (2.0 if number == 6 else 0.0)
+
+        def errs(read_N: Floats, true_N: Floats = true_N) -> Floats:
+            return ((read_N > 1) != (true_N > 1)).astype(np.float64)
+
+        def moved_back(feature: int, move: float, read_N: Floats = read_N) -> Floats:
+            return errs(read_N - move * (feature == 0))
+
+        losses = Losses(errs(read_N), np.zeros(400), moved_back)
+        found, regimes = triage(regimes, number, names, np.column_stack([read_N, rest_NF]), losses)
+        assert (found.cause, found.features) == (("sensor_fault", ("a",)) if number == 6 else ("none", ()))
+
+
+def test_relations_stay_a_covariance_when_a_sensor_falls_silent() -> None:
+    rng = np.random.default_rng(6)
+    mixing_FF = rng.standard_normal((5, 5)) * 0.1 + 1
+    regimes = first_regime(1, sketch_batch(rng.standard_normal((200, 5)) @ mixing_FF))
+    for number in range(2, 6):
+        values_NF = rng.standard_normal((200, 5)) @ (mixing_FF + 0.3 * rng.standard_normal((5, 5)))
+        values_NF[:, number - 2] = np.nan
+        regimes = regimes.absorb(number, sketch_batch(values_NF), 0)
+        assert np.linalg.eigvalsh(regimes.correlations_FF).min() > -1e-9
 
 
 def test_losses_that_rise_over_the_same_inputs_mean_another_target() -> None:
