@@ -69,13 +69,17 @@ class Case:
         """The batch's levels against a regime's."""
         regimes, mute_F = self.regimes, self.mute_F
         size_F = np.where(mute_F, 0.0, (self.batch.mean_F - regimes.mean_GF[base]) / regimes.deviation_F)
-        waited = min(MOST_MOVES, max(1.0, self.number - float(regimes.seen_G[base])))
-        chance_FF, relations_FF = regimes.chance_FF(self.batch.rows, base, waited), regimes.relations_FF.copy()
+        chance_FF, relations_FF = self.chance_FF(base), regimes.relations_FF.copy()
         for matrix_FF in (chance_FF, relations_FF):
             matrix_FF[mute_F] = matrix_FF[:, mute_F] = 0.0
             matrix_FF[mute_F, mute_F] = 1.0
         doubt_FF = np.where(mute_F | mute_F[:, None], 0.0, regimes.doubt_FF)
         return explain(size_F, chance_FF, relations_FF, doubt_FF, ~self.untold_F & ~mute_F)
+
+    def chance_FF(self, base: int) -> Floats:
+        """Covariance of what chance and wandering since make of the batch's levels against a regime's."""
+        waited = min(MOST_MOVES, max(1.0, self.number - float(self.regimes.seen_G[base])))
+        return self.regimes.chance_FF(self.batch.rows, base, waited)
 
     def base_of(self, latest: Move) -> int | None:
         """The regime that the batch continues or comes back to, up to faulty sensors; None where it is another."""
@@ -131,7 +135,7 @@ class Case:
         if self.losses is None or base is None:
             return {}
         size_F = self.move_from(base).size_F
-        chance_F = np.sqrt(np.diag(self.regimes.chance_FF(self.batch.rows, base)))
+        chance_F = np.sqrt(np.diag(self.chance_FF(base)))
         far_F = np.abs(size_F) >= np.maximum(LEAST_MOVE, MISREAD_LIMIT * chance_F)
         moved = [int(f) for f in np.flatnonzero(untold_F & far_F)]
         saved = {f: self.losses.told_by(f, float(size_F[f] * self.regimes.deviation_F[f])) for f in moved}
