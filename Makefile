@@ -21,7 +21,7 @@ demo: setup      ## a synthetic glass line through the whole loop, with a report
 	@$(BIN)/lehr demo
 
 test: setup      ## all tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-operations: setup  ## a plant's day beside a running server: approval, drift to retrain, a killed run, rollback
 	@$(BIN)/python -m pytest -m "operations or not operations" tests/operations

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 from rich.console import Console
 
 from benchmarks.results import bar_chart, write_json
@@ -21,7 +22,7 @@ from deployments.backtesting import make_past, sweep
 from deployments.history import History, read_history
 from deployments.past_versions import Learning, Progress
 from deployments.pipeline import DEFAULT_TRIGGER, PipelineConfig
-from monitoring.backtest import Prices, replay_matrices
+from monitoring.backtest import Prices, oracle, replay_matrices, replay_plan
 from monitoring.past import Past, on_price
 
 PIPELINES = Path(__file__).parents[1] / "deployments" / "pipelines"
@@ -76,7 +77,10 @@ def _over(policies: Mapping[str, Any], name: str) -> float:
 
 
 def same_score(past: Past) -> dict[str, Any]:
-    """Evidently's trainings, and the fewest with which the price trigger loses at most half a point more a batch."""
+    """Evidently's trainings, and the fewest with which the price trigger loses at most half a point more a batch.
+
+    hindsight: the fewest of any choice at all, as the oracle finds them at ever higher prices of a training.
+    """
     evidently = replay_matrices(past.scores, past.by_evidently()[None], Prices())
     batches = len(past.rows_T) - past.scores.first - 1
     enough = float(evidently.points_P[0]) + SAME_SCORE * batches
@@ -85,7 +89,10 @@ def same_score(past: Past) -> dict[str, Any]:
         own = replay_matrices(past.scores, past.by_trigger(on_price(points))[None], Prices())
         if own.points_P[0] <= enough and (found["fewest"] is None or own.trainings_P[0] < found["fewest"]):
             found |= {"fewest": int(own.trainings_P[0]), "points": points}
-    return found
+    prices = [Prices(training=float(price)) for price in np.geomspace(0.01, 100, 200)]
+    plans = [replay_plan(past.scores, oracle(past.scores, at), at) for at in prices]
+    within = [int(plan.trainings_P[0]) for plan in plans if plan.points_P[0] <= enough]
+    return {**found, "hindsight": min(within, default=None)}
 
 
 def _say(name: str, found: dict[str, Any]) -> None:

@@ -24,7 +24,10 @@ def _describe(mistake: dict[str, Any], model: type[BaseModel], document: Mapping
     if kind == "missing":
         return f"{path}: is missing"
     if kind == "union_tag_not_found":
-        return f"{path}.{mistake['ctx']['discriminator'].strip(chr(39))}: is missing; {_tags(model, location)}"
+        missing = mistake["ctx"]["discriminator"].strip("'")
+        outer = location[:-1] if location[-1] in _values(_models_at(model, location[:-1])) else location
+        allowed = sorted(_values(_models_at(model, location), missing))
+        return f"{_path(outer, document)}.{missing}: is missing; allowed are {', '.join(allowed)}"
     if kind == "value_error":
         message = str(mistake["ctx"]["error"])
         return f"{path}: {message}" if path else message
@@ -52,12 +55,14 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [m for a in get_args(annotation) for m in _models(a)]
 
 
-def _tag(model: type[BaseModel]) -> set[str]:
+def _values(models: Sequence[type[BaseModel]], name: str | None = None) -> set[str]:
+    """What the fields that allow only some values allow; name: of one field only."""
     return {
-        str(v)
-        for f in model.model_fields.values()
-        if get_origin(f.annotation) is Literal
-        for v in get_args(f.annotation)
+        str(value)
+        for model in models
+        for key, field in model.model_fields.items()
+        if get_origin(field.annotation) is Literal and name in (None, key)
+        for value in get_args(field.annotation)
     }
 
 
@@ -68,15 +73,12 @@ def _models_at(model: type[BaseModel], location: Sequence[str | int]) -> list[ty
             continue
         fields = [m.model_fields[part] for m in models if part in m.model_fields]
         models = (
-            [n for f in fields for n in _models(f.annotation)] if fields else [m for m in models if part in _tag(m)]
+            [n for f in fields for n in _models(f.annotation)]
+            if fields
+            else [m for m in models if part in _values([m])]
         )
     return models
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
     return {name for m in _models_at(model, location) for name in m.model_fields}
-
-
-def _tags(model: type[BaseModel], location: Sequence[str | int]) -> str:
-    names = sorted({tag for m in _models_at(model, location) for tag in _tag(m)})
-    return f"allowed are {', '.join(names)}"

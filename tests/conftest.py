@@ -3,6 +3,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("the same every time", derandomize=True)
+settings.load_profile("the same every time")
 
 ROOT = Path(__file__).parent.parent
 

@@ -45,6 +45,11 @@ def test_only_name_task_and_target_are_needed() -> None:
             {"any": [{"kind": "drift", "dorp": 1}]},
             "trigger.any[0].dorp: unknown key; allowed are action, kind",
         ),
+        (
+            "trigger",
+            {"any": [{"kind": "score_drift"}]},
+            "trigger.any[0].detector: is missing; allowed are adwin, ddm, page_hinkley",
+        ),
         ("trigger", {}, "trigger: give either 'any' or 'all'"),
         ("gate.metric", "rmse", "gate.metric: rmse does not fit classification; allowed are accuracy"),
         ("gate.metric", "auc", "gate.metric: input should be 'accuracy'"),
