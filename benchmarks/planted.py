@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,6 @@ def open_scene(folder: Path, task: str, seed: int, learned: int = len(PAIRS) - 1
     from flows.learn_continuously import learn_continuously  # Prefect's import waits until it is needed
 
     files, pipeline, settings = _write(folder, task, seed), folder / "planted.yaml", Settings(home=folder / "home")
-    keep_quiet(settings)
     sources = [[str(file) for file in part] for part in (files[:learned], files[learned:])]
     for part, action in zip(sources, ("update", None), strict=True):
         learn_continuously(pipeline=str(pipeline), sources=part, home=str(settings.home), action=action, seed=seed)
@@ -128,6 +128,7 @@ def better(scene: Scene, seed: int, count: int) -> dict[str, Candidate]:
 def _write(folder: Path, task: str, seed: int) -> list[Path]:
     batches = {t.batch: f.with_columns(product=pl.lit(t.product)) for _, f, t in glass_line(16, ROWS, seed)}
     pipeline = PIPELINE.replace("TASK", task).replace("TARGET", TASKS[task])
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "planted.yaml").write_text(pipeline)
     dropped = ["time", "defect"] if task == "regression" else ["time"]
     files = [folder / f"{number:02}.csv" for number in range(1, len(PAIRS) + 1)]
@@ -236,13 +237,15 @@ def run(seeds: int) -> dict[str, dict[str, str]]:
         found[group][name] = refused or "passed"
         print(f"{group:<7} {name:<62} {found[group][name]}", flush=True)
 
-    for seed in range(seeds):
-        for task in TASKS:
-            with tempfile.TemporaryDirectory() as name, open_scene(Path(name), task, seed) as scene:
+    with tempfile.TemporaryDirectory() as home:  # Prefect's, as long as any scene lasts
+        keep_quiet(Settings(home=Path(home)))
+        for seed, task in product(range(seeds), TASKS):
+            folder = Path(home) / f"{task}-{seed}"
+            with open_scene(folder, task, seed) as scene:
                 note("honest", f"{task} {seed}", scene.judge(scene.honest))
                 for kind, candidate in plant(scene, seed).items():
                     note("bad", f"{task} {seed}: {kind}", scene.judge(candidate))
-            with tempfile.TemporaryDirectory() as name, open_scene(Path(name), task, seed, learned=1) as scene:
+            with open_scene(folder / "better", task, seed, learned=1) as scene:
                 for kind, candidate in better(scene, seed, 4).items():
                     note("better", f"{task} {seed}: {kind}", scene.judge(candidate))
     return found

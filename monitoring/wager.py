@@ -24,6 +24,8 @@ EFFECTS = (0.1, 1.0)
 """Variances, in those of a batch, of the normal mixtures over the gain; their wealths are averaged."""
 UNSEEN = 3.5
 """So many rows like the worst may have stayed away by chance: three are one in twenty (Hanley 1983), asked once."""
+UNSURE = 1.5
+"""Per lag and batch: by how much more than it seems luck may persist, as few batches cannot tell."""
 
 _TINY = 1e-12
 
@@ -112,7 +114,7 @@ def _persistence(gains_T: Floats) -> float:
     lags = min(count - 2, math.ceil(2 * count ** (1 / 3)))
     weights = [2 * (1 - lag / (lags + 1)) for lag in range(1, lags + 1)]
     shared = sum(w * float(centred_T[lag:] @ centred_T[:-lag]) for lag, w in enumerate(weights, start=1))
-    return max(1.0, (1 + shared / alone) * count / (count - 1)) * (1 + lags / count)
+    return max(1.0, (1 + shared / alone) * count / (count - 1)) * (1 + UNSURE * lags / count)
 
 
 def _log_normal_cdf(x: float) -> float:
