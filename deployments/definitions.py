@@ -25,6 +25,7 @@ FLOWS: Mapping[str, str] = {
     "train-model": "Trains a network from nothing on what is stored; nothing goes live.",
     "promote-model": "Puts a registered version into production, through the gate.",
     "roll-back": "Puts an earlier version back into production.",
+    "backtest-policy": "Says which trigger policy would have served best on what has come; nothing else changes.",
 }
 """The flows that every pipeline is deployed with, each with what people are told about it."""
 

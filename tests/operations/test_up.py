@@ -1,17 +1,20 @@
 """One plant's day, in order: each test goes on where the one before it ended."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
 import urllib.error
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployments.definitions import FLOWS
 from tests.operations.plant import Plant, lehr, until
 
 pytestmark = pytest.mark.timeout(400)
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.timeout(400)
 
 def test_every_deployment_is_there_with_its_schedule(plant: Plant) -> None:
     found = {d["name"]: d for d in plant.call("POST", "/deployments/filter", {}) if d["name"] == "fleet"}
-    for flow in ("learn-continuously", "watch-drift", "retrain", "train-model", "promote-model", "roll-back"):
+    for flow in FLOWS:
         found[flow] = plant.call("GET", f"/deployments/name/{flow}/line")
     assert found["learn-continuously"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     assert found["watch-drift"]["schedules"][0]["schedule"]["interval"] == 60.0
@@ -95,9 +98,14 @@ def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
 
 @pytest.mark.operations
 def test_the_schedule_fires_by_itself(plant: Plant) -> None:
-    run = until(lambda: next((r for r in plant.runs_of("watch-drift") if r["auto_scheduled"]), None))
-    ended = plant.ended(run["id"])
+    body = {"flows": {"name": {"any_": ["watch-drift"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    body |= {"sort": "EXPECTED_START_TIME_ASC", "limit": 1}
+    (due,) = until(lambda: plant.call("POST", "/flow_runs/filter", body) or None)
+    assert due["auto_scheduled"] and due["start_time"] is None
+    ended = plant.ended(due["id"])
     assert ended["state_type"] == "COMPLETED", ended["state"]
+    late = datetime.fromisoformat(ended["start_time"]) - datetime.fromisoformat(due["expected_start_time"])
+    assert timedelta(0) <= late < timedelta(seconds=60), late
 
 
 @pytest.mark.operations
@@ -106,6 +114,15 @@ def test_a_person_rolls_back(plant: Plant) -> None:
     assert run["state_type"] == "COMPLETED", run["state"]
     assert "rolled back: line 3 complains" in plant.journal()
     assert len(_events(plant, "lehr.version.rolled-back")) == 1
+
+
+@pytest.mark.operations
+def test_what_has_come_is_backtested(plant: Plant) -> None:
+    run = plant.ended(plant.start("backtest-policy", price_training=2))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    found = {a["key"]: a for a in plant.call("POST", "/artifacts/latest/filter", {}) if a["key"]}
+    assert "served best" in found["backtest-line"]["data"]
+    assert "pipeline" in [row["policy"] for row in json.loads(found["policies-line"]["data"])]
 
 
 def test_a_second_one_is_refused(plant: Plant) -> None:
