@@ -50,5 +50,6 @@ class ProgressArtifact(Callback):
         self._shown.show(100 * len(state.history) / state.config.epochs)
 
     def fit_end(self, state: TrainingState) -> None:
-        """Early stopping may have come before the last epoch."""
-        self._shown.end()
+        """Early stopping may have come before the last epoch; what was cancelled stays where it is."""
+        if state.stopped is None:
+            self._shown.end()

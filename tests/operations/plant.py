@@ -65,6 +65,12 @@ class Plant:
         body = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
         return [run for run in self.call("POST", "/flow_runs/filter", body) if run["start_time"] is not None]
 
+    def progress_of(self, run_id: str) -> float | None:
+        """The share of its training that a run shows as done; None before it shows any."""
+        body = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["progress"]}}}
+        found = self.call("POST", "/artifacts/filter", body)
+        return found[0]["data"] if found else None
+
     def journal(self) -> str:
         """What is in production and was, as the command line says it."""
         return lehr("history", str(self.pipeline), "--home", str(self.home))

@@ -97,6 +97,25 @@ def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
 
 
 @pytest.mark.operations
+@pytest.mark.parametrize(("flow", "asked"), [("retrain", {"action": "retrain"}), ("train-model", {})])
+def test_a_cancelled_training_ends_at_once_and_nothing_goes_live(
+    plant: Plant, flow: str, asked: dict[str, Any]
+) -> None:
+    before, runs = plant.journal(), len(plant.runs_of(flow))
+    run_id = plant.start(flow, epochs=10_000, **asked)
+    process = until(lambda: _process_of(run_id))
+    until(lambda: plant.progress_of(run_id))
+    plant.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    asked_at = time.monotonic()
+    assert plant.ended(run_id)["state_type"] == "CANCELLED"
+    assert time.monotonic() - asked_at < 10
+    assert not Path(f"/proc/{process}").exists()
+    assert plant.journal() == before
+    time.sleep(5)
+    assert len(plant.runs_of(flow)) == runs + 1, "nobody takes it up again"
+
+
+@pytest.mark.operations
 def test_the_schedule_fires_by_itself(plant: Plant) -> None:
     body = {"flows": {"name": {"any_": ["watch-drift"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     body |= {"sort": "EXPECTED_START_TIME_ASC", "limit": 1}
