@@ -44,9 +44,10 @@ bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', win
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
 
-torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
+torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py
 	@LEHR_KILLS=20 LEHR_CORRUPTIONS=500 $(BIN)/python -m pytest tests/learning/test_resume.py
+	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_kills.py
 
 clean:           ## remove the environment and all that the demo made
 	rm -rf .venv lehr-demo .pytest_cache .ruff_cache

@@ -21,6 +21,7 @@ from prefect.runner import runner
 from prefect.runner._process_manager import ProcessHandle
 
 from deployments.definitions import FLEET, FLOWS, module_of
+from deployments.processes import die_with_parent
 
 ENGINE = "prefect.engine"
 PRELOADED = "deployments.preloaded"
@@ -69,7 +70,8 @@ def process_name(flow_run_id: str) -> str:
 
 
 def _run_engine(environment: dict[str, str]) -> None:
-    """What `python -m prefect.engine` does, in a fork."""
+    """What `python -m prefect.engine` does, in a fork, which ends with the server that it was forked from."""
+    die_with_parent()
     os.environ.update(environment)
     sys.argv = [ENGINE]
     with contextlib.suppress(OSError):  # only Linux has it: what `ps` and `top` call the process

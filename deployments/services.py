@@ -15,6 +15,8 @@ from pathlib import Path
 from deployments.settings import Settings
 
 HOST = "127.0.0.1"
+RUNNER = "deployments"
+"""The service that registers the deployments and starts their runs."""
 WAIT_SECONDS = 600
 """How long a run waits for another that is at work on the same pipeline."""
 
@@ -52,7 +54,7 @@ def services_of(settings: Settings, pipelines: Sequence[Path], deployments: int)
             mlflow,
             lambda: _answers(f"{mlflow}/health"),
         ),
-        Service("deployments", tuple(runner), common, None, lambda: _registered(f"{prefect}/api") >= deployments),
+        Service(RUNNER, tuple(runner), common, None, lambda: _registered(f"{prefect}/api") >= deployments),
     ]
 
 
