@@ -143,9 +143,9 @@ def bring_up(
             process.kill()
 
 
-def lehr(*arguments: str) -> str:
-    """The command line's output; raises CalledProcessError where it fails."""
-    environment = {**os.environ, "COLUMNS": "200"}
+def lehr(*arguments: str, **settings: str) -> str:
+    """The command line's output; raises CalledProcessError where it fails. settings: more of the environment."""
+    environment = {**os.environ, "COLUMNS": "200", **settings}
     command = [sys.executable, "lehr.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
