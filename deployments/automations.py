@@ -4,7 +4,7 @@ Creating them is idempotent: what is there by name is replaced, what is no longe
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.automations import AutomationCore
@@ -16,7 +16,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events import EventTrigger, Posture, ResourceSpecification
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, RunDeployment, SendNotification
 from prefect.exceptions import ObjectNotFound
@@ -30,7 +30,8 @@ PREFIX = "lehr: "
 SILENT_SECONDS = 90
 """Three heartbeats: a run that is silent for longer has died."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
-LEFT = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
+LEFT = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
+PAGE = 200
 BEGINS = {f"prefect.flow-run.{name}" for name in ("Pending", "Submitting")}
 NEXT = {f"prefect.flow-run.{name}" for name in ("Running", "Scheduled", "AwaitingConcurrencySlot", "Late")}
 ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
@@ -54,23 +55,34 @@ def ensure_automations(settings: Settings) -> list[str]:
     return [automation.name for automation in wanted]
 
 
-def end_what_was_left() -> int:
+def end_what_was_left(now: datetime) -> int:
     """Say of every run of lehr's that it has crashed, so that it is followed up; returns how many there were.
 
     For the one process that runs them all, before it starts any: whoever began them has ended, and may not have lived
-    to say so. What was to be cancelled is.
+    to say so. What was to be cancelled is; what a schedule has missed until now is not made up for, as the next run
+    takes all that waits.
     """
-    unfinished = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[TAG]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=LEFT))
-    )
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(flow_run_filter=unfinished)
-        for run in runs:
-            cancelled = run.state_type == StateType.CANCELLING
-            kind = StateType.CANCELLED if cancelled else StateType.CRASHED
+        left = _runs(client, *LEFT)
+        for run in left:
+            kind = StateType.CANCELLED if run.state_type == StateType.CANCELLING else StateType.CRASHED
             state = State[None](type=kind, message="its process ended with an earlier lehr up")
             client.set_flow_run_state(run.id, state, force=True)
-    return len(runs)
+        for run in _runs(client, StateType.SCHEDULED):
+            if run.auto_scheduled and run.expected_start_time is not None and run.expected_start_time < now:
+                client.delete_flow_run(run.id)
+    return len(left)
+
+
+def _runs(client: SyncPrefectClient, *states: StateType) -> list[FlowRun]:
+    """All of lehr's runs that are in one of some states."""
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[TAG]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*states]))
+    )
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found)):
+        found += page
+    return found
 
 
 def _remove(client: SyncPrefectClient, wanted: set[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -64,7 +65,7 @@ def _look_after_runs(settings: Settings, say: Say) -> None:
     )  # Prefect reads its settings when imported
 
     ensure_automations(settings)
-    if left := end_what_was_left():
+    if left := end_what_was_left(datetime.now(UTC)):
         say(f"{left} runs of an earlier time had not ended; they are followed up")
 
 
