@@ -77,6 +77,7 @@ def quiet_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "GX_ANALYTICS_ENABLED": "false",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     if settings.prefect_database_url is not None:
         environment["PREFECT_API_DATABASE_CONNECTION_URL"] = settings.prefect_database_url
