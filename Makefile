@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-operations check bench torture clean
+.PHONY: help setup demo test test-operations test-postgres check bench torture clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,7 +24,17 @@ test: setup      ## all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-operations: setup  ## a plant's day beside a running server: approval, drift to retrain, a killed run, rollback
-	@$(BIN)/python -m pytest -m "operations or not operations" tests/operations
+	@$(BIN)/python -m pytest -m "operations or not operations" --ignore=tests/operations/test_postgres.py tests/operations
+
+.venv/postgres-ready: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,postgres]'
+	@touch $@
+
+test-postgres: .venv/postgres-ready  ## a plant with its ledger and Prefect in PostgreSQL, which is installed where that is allowed
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install --yes -qq postgresql; } \
+		|| echo "PostgreSQL is not installed, and may not be installed here"
+	@$(BIN)/python -m pytest -m operations -rs tests/operations/test_postgres.py
 
 check: setup     ## lint, types and the dependency rule
 	@$(BIN)/ruff check .
@@ -44,9 +54,10 @@ bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', win
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
 
-torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training, 500 corrupted checkpoints
+torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py
 	@LEHR_KILLS=20 LEHR_CORRUPTIONS=500 $(BIN)/python -m pytest tests/learning/test_resume.py
+	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_kills.py
 
 clean:           ## remove the environment and all that the demo made
 	rm -rf .venv lehr-demo .pytest_cache .ruff_cache

@@ -4,13 +4,19 @@ Creating them is idempotent: what is there by name is replaced, what is no longe
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.automations import AutomationCore
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events import EventTrigger, Posture, ResourceSpecification
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, RunDeployment, SendNotification
 from prefect.exceptions import ObjectNotFound
@@ -24,6 +30,10 @@ PREFIX = "lehr: "
 SILENT_SECONDS = 90
 """Three heartbeats: a run that is silent for longer has died."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
+LEFT = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
+PAGE = 200
+BEGINS = {f"prefect.flow-run.{name}" for name in ("Pending", "Submitting")}
+NEXT = {f"prefect.flow-run.{name}" for name in ("Running", "Scheduled", "AwaitingConcurrencySlot", "Late")}
 ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
 ALERT_BLOCK = "lehr-alerts"
 RUN_KEY = "{{ (flow_run.parameters.get('run_key') or flow_run.id) | string }}"
@@ -45,6 +55,36 @@ def ensure_automations(settings: Settings) -> list[str]:
     return [automation.name for automation in wanted]
 
 
+def end_what_was_left(now: datetime) -> int:
+    """Say of every run of lehr's that it has crashed, so that it is followed up; returns how many there were.
+
+    For the one process that runs them all, before it starts any: whoever began them has ended, and may not have lived
+    to say so. What was to be cancelled is; what a schedule has missed until now is not made up for, as the next run
+    takes all that waits.
+    """
+    with get_client(sync_client=True) as client:
+        left = _runs(client, *LEFT)
+        for run in left:
+            kind = StateType.CANCELLED if run.state_type == StateType.CANCELLING else StateType.CRASHED
+            state = State[None](type=kind, message="its process ended with an earlier lehr up")
+            client.set_flow_run_state(run.id, state, force=True)
+        for run in _runs(client, StateType.SCHEDULED):
+            if run.auto_scheduled and run.expected_start_time is not None and run.expected_start_time < now:
+                client.delete_flow_run(run.id)
+    return len(left)
+
+
+def _runs(client: SyncPrefectClient, *states: StateType) -> list[FlowRun]:
+    """All of lehr's runs that are in one of some states."""
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[TAG]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*states]))
+    )
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found)):
+        found += page
+    return found
+
+
 def _remove(client: SyncPrefectClient, wanted: set[str]) -> None:
     """Those that are to be replaced, and alerts that are no longer wanted."""
     for automation in client.read_automations():
@@ -53,22 +93,16 @@ def _remove(client: SyncPrefectClient, wanted: set[str]) -> None:
 
 
 def _recovery() -> list[AutomationCore]:
-    silent = EventTrigger(
-        after={HEARTBEAT},
-        expect={HEARTBEAT, *ENDS},
-        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-        match_related=_tagged(TAG),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=timedelta(seconds=SILENT_SECONDS),
-    )
-    message = f"no heartbeat for {SILENT_SECONDS} seconds: its process has died"
     return [
         AutomationCore(
             name=f"{PREFIX}a run without a heartbeat has crashed",
-            trigger=silent,
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)],
+            trigger=_nothing_after({HEARTBEAT}, {HEARTBEAT, *ENDS}),
+            actions=[_crash(f"no heartbeat for {SILENT_SECONDS} seconds: its process has died")],
+        ),
+        AutomationCore(
+            name=f"{PREFIX}a run that was to begin and did not has crashed",
+            trigger=_nothing_after(BEGINS, NEXT | ENDS),
+            actions=[_crash(f"it did not begin within {SILENT_SECONDS} seconds: who was to start it has died")],
         ),
         AutomationCore(
             name=f"{PREFIX}a crashed loop goes on",
@@ -81,6 +115,24 @@ def _recovery() -> list[AutomationCore]:
             actions=[_follow_up({"run_key": RUN_KEY})],
         ),
     ]
+
+
+def _nothing_after(events: set[str], expected: set[str]) -> EventTrigger:
+    """Fires for a run of which nothing that was expected is heard after an event."""
+    return EventTrigger(
+        after=events,
+        expect=expected,
+        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        match_related=_tagged(TAG),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=SILENT_SECONDS),
+    )
+
+
+def _crash(message: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
 
 
 def _follow_up(parameters: dict[str, str] | None) -> RunDeployment:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ def run_backtest(
     prices: Prices,
     home: Path,
     processes: int = 1,
+    progress: Tell | None = None,
 ) -> dict[str, Any]:
     """What `report_backtest` says of the sources' batches.
 
     What was learned lies under home/<pipeline>/backtest: a run that was killed goes on, one that is repeated learns
-    nothing. Raises ValueError for a mistake in the pipeline file or the prices, and for a history too short.
+    nothing. progress: who is told how far it is; None: the terminal. Raises ValueError for a mistake in the pipeline
+    file or the prices, and for a history too short.
     """
     if min(prices.training, prices.sample, prices.point) < 0 or prices.point == 0:
         raise ValueError("prices: none may be negative, and a point of score must cost something")
@@ -38,8 +40,8 @@ def run_backtest(
         raise ValueError(f"processes: {processes} cannot learn; give 1 or more")
     config = PipelineConfig.load(pipeline)
     history = read_history(pipeline, config, iter_arrivals(sources, batch_rows))
-    with _shown_progress() as progress:
-        past = make_past(history, learning, home / config.name / "backtest", progress, processes)
+    with _shown_progress() if progress is None else nullcontext(progress) as tell:
+        past = make_past(history, learning, home / config.name / "backtest", tell, processes)
     return report_backtest(history, past, learning, prices)
 
 

@@ -25,8 +25,10 @@ FLOWS: Mapping[str, str] = {
     "train-model": "Trains a network from nothing on what is stored; nothing goes live.",
     "promote-model": "Puts a registered version into production, through the gate.",
     "roll-back": "Puts an earlier version back into production.",
+    "backtest-policy": "Says which trigger policy would have served best on what has come; nothing else changes.",
 }
 """The flows that every pipeline is deployed with, each with what people are told about it."""
+FLEET = "learn-fleet"
 
 Trigger = dict[str, Any]
 
@@ -50,8 +52,12 @@ class Definition:
     @property
     def entrypoint(self) -> str:
         """The flow's module and function."""
-        function = self.flow.replace("-", "_")
-        return f"flows.{function}.{function}"
+        return f"{module_of(self.flow)}.{self.flow.replace('-', '_')}"
+
+
+def module_of(flow: str) -> str:
+    """Where a flow lies."""
+    return f"flows.{flow.replace('-', '_')}"
 
 
 def pipeline_resource(name: str) -> str:
@@ -99,7 +105,7 @@ def _define(flow: str, path: Path, config: PipelineConfig) -> Definition:
 
 def _fleet(pipelines: Sequence[Path]) -> Definition:
     return Definition(
-        flow="learn-fleet",
+        flow=FLEET,
         name="fleet",
         description="Takes what waits in the inboxes of all pipelines through the loop; one that fails stops no other.",
         parameters={"pipelines": [str(path) for path in pipelines]},

@@ -85,7 +85,7 @@ def started(service: Service, logs: Path) -> Generator[subprocess.Popen[bytes]]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         try:
             _await(service, process, log)
@@ -125,7 +125,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In a new child: the kernel ends it when its parent dies, however that dies; only Linux does that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -79,7 +79,7 @@ def take_promotion_back(line: Line, promoted: Promoted, previous: int | None) ->
     """
     if previous is None:
         return
-    line.ledger.promote(line.name, previous, promoted.version, None, "rolled back: its smoke prediction failed")
+    line.ledger.promote(line.name, previous, promoted.version, None, "rolled back: its promotion was not completed")
     line.registry.project_champion(previous)
 
 

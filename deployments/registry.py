@@ -84,16 +84,16 @@ class Registry:
     def reconcile(self, ledger: Ledger) -> None:
         """Heal what a run that died between ledger and registry left: the alias follows the ledger again."""
         champion = ledger.champion(self.pipeline)
-        if champion is not None and self._registered(champion.version) is not None:
-            self.project_champion(champion.version)
+        registered = None if champion is None else self._registered(champion.version)
+        if registered is not None and registered != self._aliased():
+            self._client.set_registered_model_alias(self.model_name, ALIAS, registered)
 
     def champion(self) -> int | None:
         """The version that the alias points at: for people and checks, never to decide."""
-        for model in self._client.search_registered_models(f"name='{self.model_name}'"):
-            if ALIAS in model.aliases:
-                found = self._client.get_model_version(self.model_name, model.aliases[ALIAS])
-                return int(found.tags[VERSION_TAG])
-        return None
+        number = self._aliased()
+        if number is None:
+            return None
+        return int(self._client.get_model_version(self.model_name, number).tags[VERSION_TAG])
 
     def load_champion(self) -> OnnxModel:
         """The model that the alias leads to, from where MLflow keeps it."""
@@ -112,7 +112,12 @@ class Registry:
         """MLflow's own number of a version, which differs from lehr's: refused candidates are not registered."""
         query = f"name='{self.model_name}' and tags.{VERSION_TAG}='{version}'"
         found = self._client.search_model_versions(query)
-        return found[0].version if found else None
+        return str(found[0].version) if found else None
+
+    def _aliased(self) -> str | None:
+        """MLflow's own number of the version that the alias points at."""
+        models = self._client.search_registered_models(f"name='{self.model_name}'")
+        return str(models[0].aliases[ALIAS]) if models and ALIAS in models[0].aliases else None
 
     def _ensure_model(self) -> None:
         if not self._client.search_registered_models(f"name='{self.model_name}'"):

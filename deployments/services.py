@@ -15,6 +15,8 @@ from pathlib import Path
 from deployments.settings import Settings
 
 HOST = "127.0.0.1"
+RUNNER = "deployments"
+"""The service that registers the deployments and starts their runs."""
 WAIT_SECONDS = 600
 """How long a run waits for another that is at work on the same pipeline."""
 
@@ -52,7 +54,7 @@ def services_of(settings: Settings, pipelines: Sequence[Path], deployments: int)
             mlflow,
             lambda: _answers(f"{mlflow}/health"),
         ),
-        Service("deployments", tuple(runner), common, None, lambda: _registered(f"{prefect}/api") >= deployments),
+        Service(RUNNER, tuple(runner), common, None, lambda: _registered(f"{prefect}/api") >= deployments),
     ]
 
 
@@ -75,6 +77,7 @@ def quiet_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "GX_ANALYTICS_ENABLED": "false",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     if settings.prefect_database_url is not None:
         environment["PREFECT_API_DATABASE_CONNECTION_URL"] = settings.prefect_database_url

@@ -14,13 +14,17 @@ from prefect.events import DeploymentEventTrigger
 from prefect.schedules import Cron, Interval
 
 from deployments.definitions import Definition, definitions
+from deployments.forking import fork_runs
 
 ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
 
 def serve_pipelines(pipelines: Sequence[Path]) -> None:
     """Register the deployments of the pipelines and run what is due, until the process is stopped."""
-    serve(*(_deployment(definition) for definition in definitions(pipelines)), print_starting_message=False)
+    fork_runs()
+    # Schedules that the runner pauses when it ends stay paused, as those do that a person has paused.
+    found = [_deployment(definition) for definition in definitions(pipelines)]
+    serve(*found, pause_on_shutdown=False, print_starting_message=False)
 
 
 def _deployment(definition: Definition) -> RunnerDeployment:

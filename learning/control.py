@@ -1,10 +1,12 @@
 """Steering a training that runs: pause and cancel between two batches."""
 
 import signal
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from time import perf_counter
 from types import FrameType
+from typing import Any
 
 from learning.callbacks import Callback
 from learning.state import TrainingState
@@ -34,6 +36,39 @@ class Control(Callback):
             outcome = OUTCOMES.get(self._desired())
             if outcome is not None:
                 state.stop(outcome)
+
+
+class EndsBetweenBatches(Callback):
+    """Lets SIGTERM, which is how Prefect cancels, wait for the training's next batch; then it takes its usual effect.
+
+    The last of a training's callbacks, as what that raises ends the others' turn. It does nothing outside a process's
+    main thread, where no signal arrives.
+    """
+
+    def __init__(self) -> None:
+        self._usual: Any = None
+        self._asked = False
+
+    def fit_start(self, state: TrainingState) -> None:
+        """From here on a request to end is noted."""
+        if threading.current_thread() is threading.main_thread():
+            self._usual = signal.signal(signal.SIGTERM, self._note)
+
+    def batch_start(self, state: TrainingState) -> None:
+        """End the training before this batch if that was asked for."""
+        if self._asked:
+            state.stop("cancelled")
+
+    def fit_end(self, state: TrainingState) -> None:
+        """What was asked for takes its effect, if anything was."""
+        if self._usual is None:
+            return
+        signal.signal(signal.SIGTERM, self._usual)
+        if self._asked:
+            signal.raise_signal(signal.SIGTERM)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
 
 
 @contextmanager

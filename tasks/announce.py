@@ -5,6 +5,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
 from data.ledger import Promotion
 from deployments.announcements import ROLLED_BACK, Announcement, announcements
@@ -15,9 +16,13 @@ from monitoring.config import TriggerKind
 
 
 def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Collection[TriggerKind], due: bool) -> None:
-    """Emit the batch's events; one that was emitted before a crash has the same id the second time."""
+    """Emit the batch's events and wait until they are sent: a step that is journalled is not done again.
+
+    One that was emitted before a crash has the same id the second time.
+    """
     for announcement in announcements(record, fired, due):
         emit(line, batch.id, announcement)
+    EventsWorker.instance().wait_until_empty()
 
 
 def emit(line: Line, what: str, announcement: Announcement) -> None:

@@ -9,6 +9,7 @@ from deployments.drafts import save_draft
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Learned
+from learning.control import EndsBetweenBatches
 from learning.progress import ProgressBar
 from tasks.progress import ProgressArtifact
 from tasks.step import step
@@ -19,7 +20,8 @@ def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     title = f"{rung} on {batch.name}"
-    made = make_candidate(line, batch, rung, [ProgressBar(title, console), ProgressArtifact(title)])
+    callbacks = [ProgressBar(title, console), ProgressArtifact(title), EndsBetweenBatches()]
+    made = make_candidate(line, batch, rung, callbacks)
     if made is None:
         return None
     candidate, classes = made

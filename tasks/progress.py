@@ -1,4 +1,4 @@
-"""A training's epochs, followed on the page of its run."""
+"""How far long work is, followed on the page of its run."""
 
 from time import monotonic
 from uuid import UUID
@@ -11,21 +11,21 @@ from learning.state import TrainingState
 LEAST_SECONDS = 1.0
 
 
-class ProgressArtifact(Callback):
-    """Shows the share of a training's epochs that are done, at most once a second; short trainings show none."""
+class ShownProgress:
+    """Shows the share of some work that is done, at most once a second; short work is not shown."""
 
     def __init__(self, description: str) -> None:
         self._description = description
         self._artifact: UUID | None = None
         self._shown = monotonic()
 
-    def epoch_end(self, state: TrainingState) -> None:
-        """Show the epoch."""
+    def show(self, percent: float) -> None:
+        """Show the share, unless one was shown just now."""
         if monotonic() - self._shown >= LEAST_SECONDS:
-            self._show(100 * len(state.history) / state.config.epochs)
+            self._show(percent)
 
-    def fit_end(self, state: TrainingState) -> None:
-        """Nothing is left to do; early stopping may have come before the last epoch."""
+    def end(self) -> None:
+        """Nothing is left to do."""
         if self._artifact is not None:
             self._show(100.0)
 
@@ -37,3 +37,19 @@ class ProgressArtifact(Callback):
             self._artifact = created
         else:
             update_progress_artifact(self._artifact, percent)
+
+
+class ProgressArtifact(Callback):
+    """Shows the share of a training's epochs that are done."""
+
+    def __init__(self, description: str) -> None:
+        self._shown = ShownProgress(description)
+
+    def epoch_end(self, state: TrainingState) -> None:
+        """Show the epoch."""
+        self._shown.show(100 * len(state.history) / state.config.epochs)
+
+    def fit_end(self, state: TrainingState) -> None:
+        """Early stopping may have come before the last epoch; what was cancelled stays where it is."""
+        if state.stopped is None:
+            self._shown.end()

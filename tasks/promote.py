@@ -1,5 +1,6 @@
 """Promote: a candidate that passed the gate goes into production."""
 
+from collections.abc import Callable
 from functools import partial
 
 from prefect import task
@@ -30,31 +31,41 @@ def promote_candidate(
 
     The swap and this step's line in the journal are written together. Where another version went live since this one
     was judged, by a rollback for instance, that one stays; and where what the alias leads to does not predict as the
-    version did, the version before it goes live again. Both are written down, and None comes back.
+    version did, the version before it goes live again. Both are written down, and None comes back. A run that follows
+    one which ended in between looks at the alias and predicts through it again.
     """
     journal = line.ledger.journal(line.name, batch.id)
     if "conflict" in journal:
         return None
     if "promote" in journal:
-        return Promoted(**journal["promote"])
-    run = log_version(line, batch, rung, exported, judged, register=True)
-    link_run(line, run, exported.version)
-    reason = f"{rung} on {batch.name}: {decision.reason}"
+        swap = partial(_still_live, line, Promoted(**journal["promote"]))
+    else:
+        run = log_version(line, batch, rung, exported, judged, register=True)
+        link_run(line, run, exported.version)
+        swap = partial(
+            promote_version, line, batch, exported, judged, f"{rung} on {batch.name}: {decision.reason}", run
+        )
     try:
-        return _swap(line, batch, exported, judged, reason, run)
+        return _complete(line, swap, judged.champion)
     except (PromotionConflictError, SmokeTestError) as error:
         line.ledger.record_step(line.name, batch.id, "conflict", f"passed the gate, but {error}")
         return None
 
 
-def _swap(line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str) -> Promoted:
+def _complete(line: Line, swap: Callable[[], Promoted], previous: int | None) -> Promoted:
     """The swap, the alias and a prediction through it: all of them, or the ledger and the alias go back together."""
-    with transaction() as swap:
-        promoted = promote_version(line, batch, exported, judged, reason, run)
-        undo = partial(_take_back, line, promoted, judged.champion)
-        swap.stage(promoted, on_rollback_hooks=[undo])
+    with transaction() as together:
+        promoted = swap()
+        together.stage(promoted, on_rollback_hooks=[partial(_take_back, line, promoted, previous)])
         line.registry.project_champion(promoted.version)
         smoke_test(line, promoted.version)
+    return promoted
+
+
+def _still_live(line: Line, promoted: Promoted) -> Promoted:
+    champion = line.ledger.champion(line.name)
+    if champion is None or champion.sequence != promoted.sequence:
+        raise PromotionConflictError(f"version {promoted.version} is no longer in production")
     return promoted
 
 

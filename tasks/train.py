@@ -7,13 +7,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from deployments.training import StoredData, Trained, train_on
+from learning.control import EndsBetweenBatches
 from tasks.progress import ProgressArtifact
 
 
 @task(name="train", task_run_name="train {data.config.name}", cache_policy=NO_CACHE)
 def train_network(data: StoredData) -> Trained:
     """Train from nothing."""
-    return train_on(data, [ProgressArtifact(f"epochs of {data.config.name}")])
+    return train_on(data, [ProgressArtifact(f"epochs of {data.config.name}"), EndsBetweenBatches()])
 
 
 @task(name="show training", cache_policy=NO_CACHE)

@@ -1,25 +1,26 @@
 """One plant's day, in order: each test goes on where the one before it ended."""
 
-import contextlib
+import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 import urllib.error
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployments.definitions import FLOWS
 from tests.operations.plant import Plant, lehr, until
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_every_deployment_is_there_with_its_schedule(plant: Plant) -> None:
     found = {d["name"]: d for d in plant.call("POST", "/deployments/filter", {}) if d["name"] == "fleet"}
-    for flow in ("learn-continuously", "watch-drift", "retrain", "train-model", "promote-model", "roll-back"):
+    for flow in FLOWS:
         found[flow] = plant.call("GET", f"/deployments/name/{flow}/line")
     assert found["learn-continuously"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
     assert found["watch-drift"]["schedules"][0]["schedule"]["interval"] == 60.0
@@ -38,8 +39,7 @@ def test_the_form_refuses_bad_values(plant: Plant) -> None:
 
 
 def test_the_loop_takes_what_waits(plant: Plant) -> None:
-    plant.inbox.mkdir(parents=True, exist_ok=True)
-    shutil.copy(plant.batches[0], plant.inbox)
+    plant.drop(plant.batches[0])
     run = plant.ended(plant.start("learn-continuously"))
     assert (run["state_type"], run["name"]) == ("COMPLETED", "learn line"), run["state"]
     assert [file.name for file in (plant.inbox / "taken").iterdir()] == ["line-01.csv"]
@@ -73,7 +73,7 @@ def test_drift_starts_one_retrain(plant: Plant) -> None:
     run = plant.ended(started[0]["id"])
     assert run["state_type"] == "COMPLETED", run["state"]
     assert "drifted" in run["parameters"]["reason"]
-    events = _events(plant, "lehr.drift.detected")
+    events = plant.events("lehr.drift.detected")
     assert [event["payload"]["run_key"] for event in events] == [run["parameters"]["run_key"]]
     time.sleep(8)
     assert len(plant.runs_of("retrain")) == before + 1
@@ -83,7 +83,7 @@ def test_drift_starts_one_retrain(plant: Plant) -> None:
 def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     before = len(plant.runs_of("retrain"))
     run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=400)
-    process = until(lambda: _process_of(run_id))
+    process = until(lambda: plant.process_of(run_id))
     until(lambda: True if plant.run(run_id)["state_type"] == "RUNNING" else None)
     time.sleep(1)
     os.kill(process, signal.SIGKILL)
@@ -94,10 +94,34 @@ def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
 
 
 @pytest.mark.operations
+@pytest.mark.parametrize(("flow", "asked"), [("retrain", {"action": "retrain"}), ("train-model", {})])
+def test_a_cancelled_training_ends_at_once_and_nothing_goes_live(
+    plant: Plant, flow: str, asked: dict[str, Any]
+) -> None:
+    before, runs = plant.journal(), len(plant.runs_of(flow))
+    run_id = plant.start(flow, epochs=10_000, **asked)
+    process = until(lambda: plant.process_of(run_id))
+    until(lambda: plant.progress_of(run_id))
+    plant.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    asked_at = time.monotonic()
+    assert plant.ended(run_id)["state_type"] == "CANCELLED"
+    assert time.monotonic() - asked_at < 10
+    assert not Path(f"/proc/{process}").exists()
+    assert plant.journal() == before
+    time.sleep(5)
+    assert len(plant.runs_of(flow)) == runs + 1, "nobody takes it up again"
+
+
+@pytest.mark.operations
 def test_the_schedule_fires_by_itself(plant: Plant) -> None:
-    run = until(lambda: next((r for r in plant.runs_of("watch-drift") if r["auto_scheduled"]), None))
-    ended = plant.ended(run["id"])
+    body = {"flows": {"name": {"any_": ["watch-drift"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    body |= {"sort": "EXPECTED_START_TIME_ASC", "limit": 1}
+    (due,) = until(lambda: plant.call("POST", "/flow_runs/filter", body) or None)
+    assert due["auto_scheduled"] and due["start_time"] is None
+    ended = plant.ended(due["id"])
     assert ended["state_type"] == "COMPLETED", ended["state"]
+    late = datetime.fromisoformat(ended["start_time"]) - datetime.fromisoformat(due["expected_start_time"])
+    assert timedelta(seconds=-10) < late < timedelta(seconds=60), "Prefect's runner looks ten seconds ahead"
 
 
 @pytest.mark.operations
@@ -105,7 +129,16 @@ def test_a_person_rolls_back(plant: Plant) -> None:
     run = plant.ended(plant.start("roll-back", reason="line 3 complains", version=1))
     assert run["state_type"] == "COMPLETED", run["state"]
     assert "rolled back: line 3 complains" in plant.journal()
-    assert len(_events(plant, "lehr.version.rolled-back")) == 1
+    assert len(plant.events("lehr.version.rolled-back")) == 1
+
+
+@pytest.mark.operations
+def test_what_has_come_is_backtested(plant: Plant) -> None:
+    run = plant.ended(plant.start("backtest-policy", price_training=2))
+    assert run["state_type"] == "COMPLETED", run["state"]
+    found = {a["key"]: a for a in plant.call("POST", "/artifacts/latest/filter", {}) if a["key"]}
+    assert "served best" in found["backtest-line"]["data"]
+    assert "pipeline" in [row["policy"] for row in json.loads(found["policies-line"]["data"])]
 
 
 def test_a_second_one_is_refused(plant: Plant) -> None:
@@ -116,22 +149,7 @@ def test_a_second_one_is_refused(plant: Plant) -> None:
 
 def _drop(plant: Plant, batch: Path) -> None:
     """Put a batch into the inbox and have it watched."""
-    shutil.copy(batch, plant.inbox)
+    plant.drop(batch)
     run = plant.ended(plant.start("watch-drift"))
     assert run["state_type"] == "COMPLETED", run["state"]
     assert (plant.inbox / "taken" / batch.name).exists()
-
-
-def _events(plant: Plant, name: str) -> list[dict[str, Any]]:
-    wanted = {"limit": 50, "filter": {"event": {"name": [name]}}}
-    return plant.call("POST", "/events/filter", wanted)["events"]
-
-
-def _process_of(run_id: str) -> int | None:
-    """The process of a run that is under way."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            if f"PREFECT__FLOW_RUN_ID={run_id}".encode() in environment:
-                return int(folder.name)
-    return None
