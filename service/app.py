@@ -1,15 +1,18 @@
 """The service as an ASGI app."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service import health
+from service import epoch_training, files, health
 from service.access import check_every_route_is_guarded
 from service.core import Core
 from service.guard import Guard
+from service.limits import limits
 from service.problems import ProblemDetails, handle_problems
 
 VERSION = "1"
@@ -17,19 +20,23 @@ VERSION = "1"
 
 def create_app(core: Core) -> FastAPI:
     """The app; it starts and stops what it needs beside the requests with its lifespan."""
-    app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        loop = asyncio.get_running_loop()
+        app.state.end_streams = lambda: loop.call_soon_threadsafe(core.feed.close)
+        async with core.at_work():
+            yield
+
+    app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
-    for router in (health.router,):
+    for router in (health.router, files.router, epoch_training.router):
         app.include_router(router)
     check_every_route_is_guarded(app)
     handle_problems(app)
-    app.add_middleware(Guard, settings=core.service, tokens=core.tokens, limit_of=_limits(core))
+    app.add_middleware(Guard, settings=core.service, tokens=core.tokens, limit_of=limits(core.service))
     app.openapi = _with_problems(app)
     return app
-
-
-def _limits(core: Core) -> Callable[[str], int]:
-    return lambda path: core.service.max_body_bytes
 
 
 def _with_problems(app: FastAPI) -> Callable[[], dict[str, Any]]:

@@ -1,6 +1,8 @@
 """What all routes of one service work with."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,26 +10,53 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from data.ledger import Ledger
+from data.training_runs import TrainingRuns
+from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
+from service.feed import Feed
 from service.settings import ServiceSettings
 from service.tokens import Tokens, parse_tokens, tokens_path
+from service.trainings import Trainings
 
 
 @dataclass(frozen=True)
 class Core:
-    """lehr's settings, the service's own, and the pipeline files that it was started with."""
+    """lehr's settings, the service's own, the pipeline files that it was started with by name, and what is at work."""
 
     settings: Settings
     service: ServiceSettings
-    pipelines: tuple[Path, ...]
+    pipelines: Mapping[str, Path]
     tokens: Tokens
+    ledger: Ledger
+    runs: TrainingRuns
+    trainings: Trainings
+    feed: Feed
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncGenerator[None]:
+        """Inside, trainings go on and their followers are told."""
+        tasks = [asyncio.create_task(part.run()) for part in (self.trainings, self.feed)]
+        try:
+            yield
+        finally:
+            self.feed.close()
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[Path] = ()) -> Core:
-    """Put the parts together; raises ValueError where the tokens cannot be read."""
+    """Put the parts together; raises ValueError where the tokens or a pipeline's file cannot be read."""
     given = service.tokens
     source = tokens_path(settings.home) if given is None else parse_tokens(given, "LEHR_SERVE_TOKENS")
-    return Core(settings, service, tuple(pipelines), Tokens(source, now))
+    files = {PipelineConfig.load(path).name: path for path in pipelines}
+    runs = TrainingRuns(settings.ledger_url, now)
+    trainings = Trainings(settings, runs, service.trainings_at_once, service.stop_seconds)
+    ledger = Ledger(settings.ledger_url, now)
+    return Core(settings, service, files, Tokens(source, now), ledger, runs, trainings, Feed(runs))
 
 
 def now() -> datetime:

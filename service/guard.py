@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -107,6 +108,7 @@ class _Noted:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
+            self._audit()
             identity = (b"x-request-id", self._scope["lehr.request_id"].encode())
             safety = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
             present = {name for name, _ in message["headers"]}
@@ -115,8 +117,19 @@ class _Noted:
         await self._send(message)
 
     def write(self) -> None:
+        """Once the answer is whole."""
+        if self._status == 0:
+            self._audit()
+        _log.info("answered", extra=self._entry())
+
+    def _audit(self) -> None:
+        """Before the answer leaves: what somebody was told of is written down."""
+        if self._status in (401, 403) or self._scope["method"] not in ("GET", "HEAD"):
+            _audit.info("refused" if self._status in (401, 403) else "done", extra=self._entry())
+
+    def _entry(self) -> dict[str, Any]:
         scope, token = self._scope, self._scope.get("lehr.token")
-        entry = {
+        return {
             "request_id": scope["lehr.request_id"],
             "token": None if token is None else token.name,
             "client": (scope.get("client") or ("",))[0],
@@ -125,9 +138,6 @@ class _Noted:
             "status": self._status,
             "milliseconds": round(1000 * (perf_counter() - self._began), 1),
         }
-        _log.info("answered", extra=entry)
-        if self._status in (401, 403) or scope["method"] not in ("GET", "HEAD"):
-            _audit.info("refused" if self._status in (401, 403) else "done", extra=entry)
 
 
 def _too_large(limit: int) -> str:

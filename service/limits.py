@@ -1,0 +1,14 @@
+"""How much a request may bring, by its path."""
+
+from collections.abc import Callable
+
+from service.settings import ServiceSettings
+
+
+def limits(settings: ServiceSettings) -> Callable[[str], int]:
+    """The most bytes of a request to a path."""
+
+    def limit_of(path: str) -> int:
+        return settings.max_data_bytes if path == "/api/v1/files" else settings.max_body_bytes
+
+    return limit_of
