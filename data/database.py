@@ -37,6 +37,11 @@ class Commits:
         self._connection = engine.raw_connection() if engine.dialect.name == "sqlite" else None
         self._seen = 0
 
+    @property
+    def can_tell(self) -> bool:
+        """Whether it is cheap to ask."""
+        return self._connection is not None
+
     def anything_new(self) -> bool:
         """Whether something was committed since the last call; where the database cannot tell, perhaps."""
         if self._connection is None:

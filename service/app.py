@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service import epoch_training, files, health
+from service import epoch_training, files, health, inference
 from service.access import check_every_route_is_guarded
 from service.core import Core
 from service.guard import Guard
@@ -30,7 +30,7 @@ def create_app(core: Core) -> FastAPI:
 
     app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
-    for router in (health.router, files.router, epoch_training.router):
+    for router in (health.router, inference.router, files.router, epoch_training.router):
         app.include_router(router)
     check_every_route_is_guarded(app)
     handle_problems(app)
@@ -48,8 +48,9 @@ def _with_problems(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= {**problem.pop("$defs"), "ProblemDetails": problem}
+            for model in (ProblemDetails, *inference.REQUEST_MODELS):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
             app.openapi_schema = document
         return app.openapi_schema
 

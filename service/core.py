@@ -1,9 +1,10 @@
 """What all routes of one service work with."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,13 @@ from data.training_runs import TrainingRuns
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
 from service.feed import Feed
+from service.recording import Recorder
+from service.served import Versions
 from service.settings import ServiceSettings
 from service.tokens import Tokens, parse_tokens, tokens_path
 from service.trainings import Trainings
+
+_log = logging.getLogger("lehr.service")
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,29 @@ class Core:
     runs: TrainingRuns
     trainings: Trainings
     feed: Feed
+    versions: Versions
+    recorder: Recorder
+    tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything that works beside the requests does."""
+        return bool(self.tasks) and not any(task.done() for task in self.tasks)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:
         """Inside, trainings go on and their followers are told."""
-        tasks = [asyncio.create_task(part.run()) for part in (self.trainings, self.feed)]
+        parts = self.trainings, self.feed, self.versions, self.recorder
+        self.tasks[:] = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
+        for task in self.tasks:
+            task.add_done_callback(_say_if_it_failed)
         try:
             yield
         finally:
             self.feed.close()
-            for task in tasks:
+            for task in self.tasks:
                 task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.wait(self.tasks)
 
 
 def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[Path] = ()) -> Core:
@@ -56,7 +70,23 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
     runs = TrainingRuns(settings.ledger_url, now)
     trainings = Trainings(settings, runs, service.trainings_at_once, service.stop_seconds)
     ledger = Ledger(settings.ledger_url, now)
-    return Core(settings, service, files, Tokens(source, now), ledger, runs, trainings, Feed(runs))
+    return Core(
+        settings,
+        service,
+        files,
+        Tokens(source, now),
+        ledger,
+        runs,
+        trainings,
+        Feed(runs),
+        Versions(ledger, settings.home),
+        Recorder(ledger, settings.home, now, service.receipt_seconds),
+    )
+
+
+def _say_if_it_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a part of the service has ended", extra={"part": task.get_name()}, exc_info=error)
 
 
 def now() -> datetime:

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from service.access import needs
-from service.problems import documented
+from service.core import CoreOf
+from service.problems import Problem, documented
 from service.tokens import ROLES
 
 router = APIRouter(tags=["service"], dependencies=[needs(*ROLES)], responses=documented())
@@ -22,6 +23,21 @@ class Live(BaseModel):
 async def is_live() -> Live:
     """Whether the service answers."""
     return Live()
+
+
+class Ready(BaseModel):
+    """All that works beside the requests works."""
+
+    ready: Literal[True] = True
+
+
+@router.get("/v2/health/ready", responses=documented(503))
+def is_ready(core: CoreOf) -> Ready:
+    """Whether the ledger answers, and trainings, their followers, versions and receipts are looked after."""
+    if not core.is_well:
+        raise Problem(503, "a part of the service has ended; its log says why")
+    core.ledger.pipelines()
+    return Ready()
 
 
 @router.get("/openapi.json", response_model=dict[str, Any])

@@ -9,6 +9,8 @@ def limits(settings: ServiceSettings) -> Callable[[str], int]:
     """The most bytes of a request to a path."""
 
     def limit_of(path: str) -> int:
-        return settings.max_data_bytes if path == "/api/v1/files" else settings.max_body_bytes
+        if path == "/api/v1/files":
+            return settings.max_data_bytes
+        return settings.max_tensor_bytes if path.endswith("/infer") else settings.max_body_bytes
 
     return limit_of
