@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service import epoch_training, files, health, inference
+from service import deliveries, epoch_training, files, health, inference, metrics
 from service.access import check_every_route_is_guarded
 from service.core import Core
 from service.guard import Guard
@@ -30,11 +30,13 @@ def create_app(core: Core) -> FastAPI:
 
     app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
-    for router in (health.router, inference.router, files.router, epoch_training.router):
-        app.include_router(router)
+    for part in (health, inference, files, deliveries, epoch_training, metrics):
+        app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)
-    app.add_middleware(Guard, settings=core.service, tokens=core.tokens, limit_of=limits(core.service))
+    app.add_middleware(
+        Guard, settings=core.service, tokens=core.tokens, counters=core.counters, limit_of=limits(core.service)
+    )
     app.openapi = _with_problems(app)
     return app
 

@@ -15,7 +15,9 @@ from data.ledger import Ledger
 from data.training_runs import TrainingRuns
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
+from service.counters import Counters
 from service.feed import Feed
+from service.idempotency import forget_old_keys
 from service.recording import Recorder
 from service.served import Versions
 from service.settings import ServiceSettings
@@ -39,6 +41,7 @@ class Core:
     feed: Feed
     versions: Versions
     recorder: Recorder
+    counters: Counters
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -64,6 +67,7 @@ class Core:
 
 def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[Path] = ()) -> Core:
     """Put the parts together; raises ValueError where the tokens or a pipeline's file cannot be read."""
+    forget_old_keys(settings.home, now())
     given = service.tokens
     source = tokens_path(settings.home) if given is None else parse_tokens(given, "LEHR_SERVE_TOKENS")
     files = {PipelineConfig.load(path).name: path for path in pipelines}
@@ -81,6 +85,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Feed(runs),
         Versions(ledger, settings.home),
         Recorder(ledger, settings.home, now, service.receipt_seconds),
+        Counters(),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT
@@ -15,6 +15,7 @@ from service.access import needs
 from service.core import Core, CoreOf
 from service.epoch_config import EpochTraining, FileSource, config_for_stored, output_file
 from service.files import existing_file
+from service.idempotency import IdempotencyKey, once
 from service.pipelines import config_of
 from service.problems import Problem, documented
 from service.progress import EpochRecord, Progress, history_of, is_last, progress_of, wire_of
@@ -61,12 +62,17 @@ class TaskHistory(BaseModel):
 
 
 @router.post("/start", responses=documented(404, 422))
-def start(asked: EpochTraining, core: CoreOf) -> Started:
+def start(asked: EpochTraining, request: Request, core: CoreOf, idempotency_key: IdempotencyKey = None) -> Started:
     """Start a training; it goes on in a process of its own, also after a restart of the service."""
-    config = {"request": asked.model_dump(mode="json"), "pipeline": _check(core, asked)}
-    run = core.runs.create(asked.name, config, PREFIX)
-    core.trainings.nudge()
-    return Started(task_id=run.id, message=f"training started: {asked.name}", config=asked, training_state=run.state)
+
+    def create() -> Started:
+        config = {"request": asked.model_dump(mode="json"), "pipeline": _check(core, asked)}
+        run = core.runs.create(asked.name, config, PREFIX)
+        core.trainings.nudge()
+        said = f"training started: {asked.name}"
+        return Started(task_id=run.id, message=said, config=asked, training_state=run.state)
+
+    return once(core.settings.home, request, idempotency_key, asked.model_dump_json(), create, Started)
 
 
 @router.get("/progress/{task_id}", responses=documented(404, 422))

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.counters import Counters
 from service.problems import Problem, problem_response
+from service.quotas import Quotas
 from service.settings import ServiceSettings
 from service.tokens import Token, Tokens
 
@@ -27,8 +29,16 @@ class Guard:
     limit_of: how many bytes a request to a path may bring.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, tokens: Tokens, limit_of: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServiceSettings,
+        tokens: Tokens,
+        counters: Counters,
+        limit_of: Callable[[str], int],
+    ) -> None:
         self._app, self._settings, self._tokens, self._limit_of = app, settings, tokens, limit_of
+        self._counters, self._quotas = counters, Quotas(settings.requests_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -38,7 +48,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         scope["lehr.request_id"] = secrets.token_hex(8)
-        noted = _Noted(scope, send)
+        noted = _Noted(scope, send, self._counters)
         try:
             self._admit(scope)
         except Problem as problem:
@@ -63,7 +73,11 @@ class Guard:
             raise Problem(403, "pages of other origins may not call this service")
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Problem(403, "pages of other sites may not call this service")
-        scope["lehr.token"] = self._token(headers)
+        token = scope["lehr.token"] = self._token(headers)
+        seconds = self._quotas.seconds_to_wait(token.name)
+        if seconds:
+            said = f"{token.name} may make {self._settings.requests_per_minute} requests a minute"
+            raise Problem(429, said, {"Retry-After": str(seconds)})
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > self._limit_of(scope["path"]):
             raise Problem(413, _too_large(self._limit_of(scope["path"])))
@@ -101,8 +115,8 @@ class _Body:
 class _Noted:
     """Passes an answer on, and writes down who asked, for what, and with which end."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Scope, send: Send, counters: Counters) -> None:
+        self._scope, self._send, self._counters = scope, send, counters
         self._status, self._began = 0, perf_counter()
 
     async def send(self, message: Message) -> None:
@@ -120,6 +134,8 @@ class _Noted:
         """Once the answer is whole."""
         if self._status == 0:
             self._audit()
+        route = getattr(self._scope.get("route"), "path", None)
+        self._counters.answered(self._scope["method"], route, self._status, perf_counter() - self._began)
         _log.info("answered", extra=self._entry())
 
     def _audit(self) -> None:

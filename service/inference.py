@@ -152,6 +152,7 @@ async def _infer(core: Core, version: Served, request: Request) -> Response:
         outputs = await version.batcher.infer(asked.inputs)
     except TooBusyError:
         raise Problem(503, "too many samples wait to be predicted", {"Retry-After": "1"}) from None
+    core.counters.predicted(version.name, version.version, len(outputs))
     receipt, written = core.recorder.note(version, asked.inputs, outputs)
     if core.service.receipts_first:
         await written

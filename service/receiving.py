@@ -1,6 +1,7 @@
 """A file that a client sends: streamed to disk, hashed on the way, and looked at before anything reads it whole."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import secrets
@@ -129,8 +130,10 @@ async def _write(pieces: AsyncIterator[bytes], folder: Path, name: str | None) -
             await asyncio.to_thread(os.fsync, file.fileno())
         if count == 0:
             raise Problem(422, "the file is empty")
-    except BaseException:
+    except BaseException as error:
         path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise Problem(507, "there is no room left on the service's disk") from None
         raise
     return Received(path, plain, form, hasher.hexdigest(), count)
 

@@ -87,12 +87,12 @@ def trained_version(seed: int) -> Trained:
     return train_on(read_given(config, Arrival("h.csv", history_csv(), "csv")))
 
 
-def make_plant(folder: Path, home: Path) -> Plant:
-    """A pipeline whose columns are declared, and to which nothing came yet."""
+def make_plant(folder: Path, home: Path, key: str | None = None) -> Plant:
+    """A pipeline whose columns are declared, and to which nothing came yet; key: a column that names each row."""
     pipeline = folder / "line.yaml"
-    pipeline.write_text(PIPELINE)
+    pipeline.write_text(PIPELINE if key is None else PIPELINE.replace("quality}", f"quality, key: {key}}}"))
     config = PipelineConfig.load(pipeline)
-    columns = ["heat", "speed", "quality"]
+    columns = ["heat", "speed", "quality", *([] if key is None else [key])]
     schema = resolve_schema(config.data, config.task, columns)
     ledger = Ledger(Settings(home=home).ledger_url, now)
     ledger.declare_schema("line", {"columns": columns, **_as_json(schema)})
