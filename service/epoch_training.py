@@ -23,7 +23,16 @@ from service.training_process import PREFIX, model_of
 
 IDLE_SECONDS = 15.0
 TASK = "epoch_training_20240101_120000"
-EVENT = {"text/event-stream": {"schema": {"type": "string"}, "example": 'id: 3\ndata: {"type": "progress"}\n\n'}}
+EVENT = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "description": "one event; its data are JSON",
+            "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+            "examples": [{"id": "3", "data": '{"type": "progress", "progress": {"current_epoch": 1}}'}],
+        }
+    }
+}
 ONNX = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 router = APIRouter(prefix="/api/v1/epoch-training", tags=["epoch training"], dependencies=[needs("train")])
