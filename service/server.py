@@ -64,5 +64,6 @@ def _config(core: Core, app: FastAPI) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=int(core.service.stop_seconds),
+        timeout_keep_alive=75,
         ws="none",
     )

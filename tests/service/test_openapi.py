@@ -19,7 +19,7 @@ from service.settings import ServiceSettings
 from tests.service.conftest import Secrets, listening
 from tests.service.plant import history_csv, make_plant
 
-EXAMPLES = int(os.environ.get("LEHR_API_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("LEHR_API_EXAMPLES", "6"))
 """Requests of each kind for each route; `LEHR_API_EXAMPLES=500` asks for long."""
 
 NAMES = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
