@@ -267,7 +267,8 @@ def followers(token: str, runs: TrainingRuns, task_id: str, many: int) -> dict[s
 
 def begin(client: Client, file_id: str, epochs: int) -> str:
     """Start a training of that many epochs."""
-    asked = {"name": "bench", "epochs": epochs, "early_stopping_patience": epochs, "target_column": "quality"}
+    asked: dict[str, Any] = {"name": "bench", "epochs": epochs, "batch_size": 2, "target_column": "quality"}
+    asked["early_stopping_patience"] = epochs
     source = {"kind": "file", "file_id": file_id}
     asked |= {"feature_columns": [f"s{i}" for i in range(FEATURES)], "data_source": source}
     return client.json("POST", f"{EPOCH_TRAINING}/start", asked)["task_id"]
@@ -306,7 +307,7 @@ def pauses(client: Client, runs: TrainingRuns, task_id: str, many: int = 10) -> 
     took: list[float] = []
     for _ in range(many):
         learned = epochs_of(runs, task_id)
-        wait_for(lambda learned=learned: epochs_of(runs, task_id) > learned + 5)
+        wait_for(lambda learned=learned: epochs_of(runs, task_id) > learned)
         asked = datetime.now(UTC)
         client.json("POST", f"{EPOCH_TRAINING}/pause/{task_id}")
         wait_for(lambda: state_of(client, task_id) == "paused")
@@ -323,7 +324,7 @@ def main() -> None:
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--swaps", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=40)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -18,7 +18,7 @@ from service.files import existing_file
 from service.idempotency import IdempotencyKey, once
 from service.pipelines import config_of
 from service.problems import Problem, documented
-from service.progress import EpochRecord, Progress, history_of, is_last, progress_of, wire_of
+from service.progress import EpochRecord, Progress, history_of, progress_of
 from service.training_process import PREFIX, model_of
 
 IDLE_SECONDS = 15.0
@@ -202,6 +202,6 @@ def _ask(core: Core, task_id: str, desired: str, message: str) -> Done:
 
 async def _stream(core: Core, task_id: str, after: int) -> AsyncIterator[bytes]:
     async for event in core.feed.follow(task_id, after, IDLE_SECONDS):
-        yield KEEPALIVE_COMMENT if event is None else wire_of(event)
-        if event is not None and is_last(event):
+        yield KEEPALIVE_COMMENT if event is None else event.wire
+        if event is not None and event.last:
             return

@@ -1,4 +1,4 @@
-"""Events of training runs for any number of followers: each is read from the ledger once and handed to all."""
+"""Events of training runs for any number of followers: each is read and written out once and handed to all."""
 
 import asyncio
 import logging
@@ -7,18 +7,28 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from data.training_runs import TrainingEvent, TrainingRuns
+from data.training_runs import TrainingRuns
+from service.progress import is_last, wire_of
 
 POLL_SECONDS = 0.02
 
 _log = logging.getLogger("lehr.service")
 
 
+@dataclass(frozen=True)
+class Told:
+    """An event as it goes over the wire, and whether nothing comes after it."""
+
+    number: int
+    wire: bytes
+    last: bool
+
+
 @dataclass
 class _Topic:
     """One run's events so far, and what its followers wait for."""
 
-    events: list[TrainingEvent] = field(default_factory=list[TrainingEvent])
+    events: list[Told] = field(default_factory=list[Told])
     followers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,7 +70,7 @@ class Feed:
         for topic in self._topics.values():
             topic.tell()
 
-    async def follow(self, run_id: str, after: int, idle_seconds: float) -> AsyncIterator[TrainingEvent | None]:
+    async def follow(self, run_id: str, after: int, idle_seconds: float) -> AsyncIterator[Told | None]:
         """The run's events whose numbers are above `after`, as they happen; None after so long a silence."""
         topic = self._topics.setdefault(run_id, _Topic())
         topic.followers += 1
@@ -71,7 +81,7 @@ class Feed:
                 changed = topic.changed
                 for event in topic.events[after:]:
                     yield event
-                    after = event.sequence
+                    after = event.number
                 if changed is topic.changed:
                     try:
                         await asyncio.wait_for(changed.wait(), idle_seconds)
@@ -88,5 +98,5 @@ class Feed:
         known = len(topic.events)
         found = await asyncio.to_thread(self._runs.events, run_id, known)
         if found and len(topic.events) == known:  # events are numbered from 1 without gaps
-            topic.events.extend(found)
+            topic.events.extend(Told(event.sequence, wire_of(event), is_last(event)) for event in found)
             topic.tell()
