@@ -254,8 +254,8 @@ def followers(token: str, runs: TrainingRuns, task_id: str, many: int) -> dict[s
     asyncio.run(all_of_them())
     events = {event.sequence: event for event in runs.events(task_id)}
     told = {n: event.at.timestamp() for n, event in events.items() if event.kind == "epoch"}
-    streamed = min(10, max(told) // 4)  # those that came while everybody was connected
-    late = [1000 * (at - told[n]) for mine in heard for n, at in mine if n in told and n > streamed]
+    connected = max(told) // 2  # by then all have connected, and a quarter of them twice
+    late = [1000 * (at - told[n]) for mine in heard for n, at in mine if n in told and n > connected]
     whole = [[n for n, _ in mine] == sorted(events) for mine in heard]
     return {
         "followers": many,

@@ -1,6 +1,7 @@
 """Routes: pipelines, and what is delivered to them."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -128,7 +129,7 @@ def _deliver(core: Core, request: Request, name: str, received: Received, key: s
         columns = columns_of(received, core.service.max_unpacked_bytes)
         if labels:
             _check_labels(core, name, columns)
-        do = lambda: _put(core, name, received)  # noqa: E731
+        do = partial(_put, core, name, received)
         return once(core.settings.home, request, key, received.sha256, do, Delivery)
     finally:
         received.path.unlink(missing_ok=True)
