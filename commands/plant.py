@@ -21,7 +21,7 @@ def up(*pipelines: Path, home: Path | None = None) -> None:
     """
     from deployments.bring_up import bring_up
 
-    bring_up(settings_at(home), _given(pipelines), console.print)
+    bring_up(settings_at(home), given_pipelines(pipelines), console.print)
 
 
 def down(*, home: Path | None = None) -> None:
@@ -46,7 +46,7 @@ def deploy(*pipelines: Path, output: Path = Path("prefect.yaml")) -> None:
     from deployments.definitions import definitions, render
 
     root = output.resolve().parent
-    paths = [path.resolve() for path in _given(pipelines)]
+    paths = [path.resolve() for path in given_pipelines(pipelines)]
     near = [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
     with contextlib.chdir(root):
         (root / output.name).write_text(render(definitions(near)), encoding="utf-8")
@@ -142,6 +142,6 @@ def _say_whether_up(settings: Settings) -> None:
         console.print(f"MLflow       http://127.0.0.1:{settings.mlflow_port}")
 
 
-def _given(pipelines: tuple[Path, ...]) -> list[Path]:
+def given_pipelines(pipelines: tuple[Path, ...]) -> list[Path]:
     folder = Path(__file__).parents[1] / "deployments" / "pipelines"
     return list(pipelines) or sorted(folder.glob("*.yaml"))

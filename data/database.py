@@ -30,6 +30,31 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+class Commits:
+    """Tells, for the price of a few microseconds, whether another connection committed anything to a database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.raw_connection() if engine.dialect.name == "sqlite" else None
+        self._seen = 0
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether it is cheap to ask."""
+        return self._connection is not None
+
+    def anything_new(self) -> bool:
+        """Whether something was committed since the last call; where the database cannot tell, perhaps."""
+        if self._connection is None:
+            return True
+        before, (self._seen,) = self._seen, self._connection.cursor().execute("PRAGMA data_version").fetchone()
+        return self._seen != before
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+
 def writer(engine: Engine) -> Engine:
     """The engine for transactions that write: on SQLite they take their turn before they read."""
     return engine.execution_options(lehr_writes=True)

@@ -60,6 +60,14 @@ def guess_pipeline(path: Path) -> Guess:
     return Guess(text, notes)
 
 
+def task_of_target(arrival: Arrival, target: str) -> Task:
+    """Whether a target has classes or values; raises ValueError where the file cannot be read or lacks the column."""
+    frame = _read(arrival)
+    if target not in frame.columns:
+        raise ValueError(f"{arrival.name} has no column {target!r}; it has {', '.join(frame.columns)}")
+    return _task(frame[target])
+
+
 def _read(arrival: Arrival) -> pl.DataFrame:
     try:
         if arrival.format == "parquet":

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from data.chain import ChainedSession
 from data.chain_check import ChainCheck, check_chain
-from data.database import open_database, writer
+from data.database import Commits, open_database, writer
 from data.tables import BatchRow, PipelineRow, PredictionRow, PromotionRow, StepRow, VersionRow
 
 NUMBERING_ATTEMPTS = 100
@@ -84,6 +84,10 @@ class Ledger:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    def commits(self) -> Commits:
+        """Whether anything changes, for those who watch; to be asked and closed in one thread."""
+        return Commits(self._engine)
 
     def pipelines(self) -> list[str]:
         """The names of all pipelines whose columns were declared, sorted."""

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from data.database import open_database, writer
+from data.database import Commits, open_database, writer
 from data.tables import TrainingEventRow, TrainingRunRow
 
 NAMING_ATTEMPTS = 100
@@ -76,6 +76,10 @@ class TrainingRuns:
         """Give the connections back."""
         self._engine.dispose()
 
+    def commits(self) -> Commits:
+        """Whether anything changes, for those who follow runs; to be asked and closed in one thread."""
+        return Commits(self._engine)
+
     def create(self, name: str, config: dict[str, Any], prefix: str = "epoch_training") -> TrainingRun:
         """A new pending run that is desired to run; its id is the prefix and the time in UTC.
 
@@ -105,6 +109,14 @@ class TrainingRuns:
         """All runs, the oldest first."""
         with Session(self._engine) as session:
             rows = session.scalars(select(TrainingRunRow).order_by(TrainingRunRow.created_at, TrainingRunRow.id))
+            return [_run(row) for row in rows]
+
+    def unfinished(self) -> list[TrainingRun]:
+        """The runs that something can still become of, the oldest first."""
+        finished = [state for state, following in NEXT_STATES.items() if not following]
+        query = select(TrainingRunRow).where(TrainingRunRow.state.not_in(finished))
+        with Session(self._engine) as session:
+            rows = session.scalars(query.order_by(TrainingRunRow.created_at, TrainingRunRow.id))
             return [_run(row) for row in rows]
 
     def desire(self, run_id: str, desired: str) -> None:

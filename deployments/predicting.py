@@ -5,7 +5,7 @@ Shapes: N rows, B predictions, C features, K classes.
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data.files import write_whole
 from data.inputs import ROW
-from data.ledger import Prediction
+from data.ledger import Ledger, Prediction
 from data.row_hashes import hash_readings, hash_windows
 from data.samples import Samples
 from data.schema import Schema
@@ -49,30 +49,56 @@ def predict(line: Line, inputs: pl.DataFrame, at: datetime, name: str = "rows", 
     """
     version = _in_production(line)
     windows = windows_of(inputs, line.schema, line.window_length, version.classes)
-    record = _record(version, windows)
-    content = BytesIO()
-    record.write_parquet(content)
-    digest = sha256 or hashlib.sha256(b"".join(record["row_sha256"].to_list())).hexdigest()
+    predictions = version.model.predict_samples(windows.samples)
+    record = record_of(windows.rows_B, windows.sha256_B, predictions, version.classes)
+    digest = sha256 or hash_of(windows.sha256_B)
     version_sha256 = line.ledger.version_hash(line.name, version.number)
     origin = json.dumps([line.name, version_sha256, name, digest, at.isoformat()])
     request = hashlib.sha256(origin.encode()).hexdigest()[:20]
-    noted = Prediction(
-        request,
-        line.name,
-        at,
-        version.number,
-        version_sha256,
-        name,
-        digest,
-        record.height,
-        hashlib.sha256(content.getvalue()).hexdigest(),
-    )
-    write_whole(record_path(line.folder, noted), content.getvalue())
-    line.ledger.record_prediction(noted)
+    asked = Asked(line.name, at, version.number, version_sha256, name, digest)
+    keep_record(line.ledger, line.folder, request, asked, record)
     ids = pl.format("{}-{}", pl.lit(request), ROW).alias("prediction_id")
     given = inputs.select(c for c in (ROW, line.schema.group, line.schema.timestamp) if c in inputs.columns)
     answers = given.join(record.drop("row_sha256"), on=ROW).with_columns(ids)
     return Predicted(request, version.number, answers.sort(ROW))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for predictions: of which version, and what came in."""
+
+    pipeline: str
+    at: datetime
+    version: int
+    version_sha256: str
+    input_name: str
+    input_sha256: str
+
+
+def keep_record(ledger: Ledger, folder: Path, request: str, asked: Asked, record: pl.DataFrame) -> None:
+    """Bring what was answered to disk, and into the ledger under the request's id.
+
+    folder: the pipeline's.
+    """
+    content = BytesIO()
+    record.write_parquet(content)
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    noted = Prediction(request=request, rows=record.height, record_sha256=digest, **asdict(asked))
+    write_whole(record_path(folder, noted), content.getvalue())
+    ledger.record_prediction(noted)
+
+
+def record_of(
+    rows_B: NDArray[np.int64], sha256_B: list[bytes], predictions: Predictions, classes: list[str] | None
+) -> pl.DataFrame:
+    """What is kept of each answer: its row, the hash of what was read for it, and the answer."""
+    rows = pl.Series(ROW, rows_B, pl.UInt32)
+    return pl.DataFrame([rows, pl.Series("row_sha256", sha256_B, pl.Binary), *_answers(predictions, classes)])
+
+
+def hash_of(sha256_B: list[bytes]) -> str:
+    """The hash of inputs that came as rows rather than as a file."""
+    return hashlib.sha256(b"".join(sha256_B)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -110,12 +136,6 @@ def _in_production(line: Line) -> Version:
     if champion is None:
         raise ValueError(f"{line.name} has nothing in production yet: lehr run it first")
     return version_of(line, champion.version)
-
-
-def _record(version: Version, windows: Windows) -> pl.DataFrame:
-    answers = _answers(version.model.predict_samples(windows.samples), version.classes)
-    rows = pl.Series(ROW, windows.rows_B, pl.UInt32)
-    return pl.DataFrame([rows, pl.Series("row_sha256", windows.sha256_B, pl.Binary), *answers])
 
 
 def _answers(predictions: Predictions, classes: list[str] | None) -> list[pl.Series]:

@@ -1,9 +1,9 @@
 """A training of its own on what a pipeline's feature store holds: nothing of the loop's state changes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,13 @@ import polars as pl
 
 from data.feature_store import FeatureStore
 from data.files import write_whole
-from data.ledger import Ledger
+from data.landing import sound_rows
+from data.readers import BadBatch, read_batch, read_columns
 from data.samples import Samples
 from data.schema import Schema, resolve_schema
+from data.sources import Arrival
+from data.splits import mark_rows
+from data.training_runs import TrainingRuns
 from data.windows import classes_of, make_samples
 from deployments.drafts import Classes
 from deployments.export import check_parity, export
@@ -21,13 +25,19 @@ from deployments.exporting import REFERENCE_ROWS, make_card, reference_of
 from deployments.line import open_ledger
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack
+from deployments.ranges import ALL, Range, within
 from deployments.scoring import OnnxModel
 from deployments.setting_aside import readings_set_aside, without_readings
 from deployments.settings import Settings
 from learning.callbacks import Callback
 from learning.candidate import Candidate
-from learning.learn import bootstrap
+from learning.learn import bootstrap, first_candidate
+from learning.metrics import Training
 from learning.plan import LearningPlan
+from learning.randomness import seeded
+from learning.resume import Checkpoints
+from learning.runs import fit_run
+from learning.strategies.scratch import fresh_network
 from monitoring.performance import score_all
 
 
@@ -46,6 +56,12 @@ class StoredData:
     def outputs(self) -> int:
         """Classes, or 1 for a value."""
         return 1 if self.classes is None else len(self.classes)
+
+    @property
+    def plan(self) -> LearningPlan:
+        """How to learn from it, as the configuration says."""
+        config = self.config
+        return LearningPlan(config.model, config.training, config.update, config.task, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -73,11 +89,10 @@ def known_pipeline(settings: Settings) -> PipelineConfig:
     return PipelineConfig.parse(json.loads(card.read_text(encoding="utf-8"))["config"], str(card))
 
 
-def read_stored(config: PipelineConfig, settings: Settings, days: int | None) -> StoredData:
-    """What the pipeline's feature store holds of the last days before its newest row; None: all.
+def read_stored(config: PipelineConfig, settings: Settings, chosen: Range = ALL) -> StoredData:
+    """What the pipeline's feature store holds.
 
-    A row's time is its timestamp, or where the pipeline has none its batch's arrival. Raises ValueError where nothing
-    is stored, or nothing in it can be learned from.
+    Raises ValueError where nothing is stored, nothing of it chosen, or nothing in it can be learned from.
     """
     ledger = open_ledger(settings)
     kept: dict[str, Any] | None = ledger.schema(config.name)
@@ -86,14 +101,29 @@ def read_stored(config: PipelineConfig, settings: Settings, days: int | None) ->
     schema = resolve_schema(config.data, config.task, kept["columns"])
     stored = FeatureStore(settings.home / config.name / "store", config.data.target).read()
     rows = without_readings(stored, schema.features, readings_set_aside(ledger, config.name))
-    if days is not None:
-        rows = _latest(rows, schema, ledger, config.name, timedelta(days=days))
+    return _prepared(config, schema, within(rows, schema, ledger.batches(config.name), chosen))
+
+
+def read_given(config: PipelineConfig, arrival: Arrival) -> StoredData:
+    """What a file holds, as if it were the pipeline's first batch.
+
+    Raises ValueError, naming what is wrong, where it cannot be read or nothing in it can be learned from.
+    """
+    try:
+        schema = resolve_schema(config.data, config.task, read_columns(arrival))
+        frame = read_batch(arrival, schema)
+    except BadBatch as bad:
+        raise ValueError(f"{arrival.name}: {bad.reason}") from None
+    return _prepared(config, schema, mark_rows(sound_rows(frame, schema.group, ()), config.data, 1))
+
+
+def _prepared(config: PipelineConfig, schema: Schema, rows: pl.DataFrame) -> StoredData:
     learned, held_out = (rows.filter(pl.col("lehr_split") == split) for split in ("train", "holdout"))
     classes, length = classes_of(learned, schema), config.data.window.length
     train = make_samples(learned, schema, length, classes)
     if len(train) == 0 or (classes is not None and len(classes) < 2):
         what = "no labelled samples" if len(train) == 0 else f"one class only, {classes[0]!r}" if classes else ""
-        raise ValueError(f"there is nothing to learn in the {rows.height} stored rows: {what}")
+        raise ValueError(f"there is nothing to learn in {rows.height} rows: {what}")
     holdout = make_samples(held_out, schema, length, classes, keep_unknown=True)
     return StoredData(config, schema, rows, classes, train, holdout)
 
@@ -103,10 +133,34 @@ def train_on(data: StoredData, callbacks: Sequence[Callback] = ()) -> Trained:
 
     Raises ValueError where the exported file differs from the network, FloatingPointError where a loss is not finite.
     """
-    config = data.config
-    plan = LearningPlan(config.model, config.training, config.update, config.task, data.outputs)
-    candidate = bootstrap(plan, data.train, callbacks)
-    onnx = _packed(data, candidate)
+    return _exported(data, bootstrap(data.plan, data.train, callbacks))
+
+
+def train_run(
+    data: StoredData,
+    runs: TrainingRuns,
+    run_id: str,
+    checkpoints: Checkpoints,
+    deliver: Callable[[Trained], None],
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """What `train_on` makes as a run in the ledger, which others pause, resume, cancel and follow.
+
+    deliver: called with the result before the run is over for those who follow it. Errors as `train_on` and
+    `learning.runs.fit_run`.
+    """
+    plan = data.plan
+    with seeded(plan.training.seed, int(data.train.batches_B.max())):
+        network = fresh_network(plan, data.train)
+
+        def export_and_deliver(training: Training) -> None:
+            deliver(_exported(data, first_candidate(plan, data.train, network, training)))
+
+        fit_run(runs, run_id, network, data.train, plan.training, checkpoints, callbacks, export_and_deliver)
+
+
+def _exported(data: StoredData, candidate: Candidate) -> Trained:
+    config, onnx = data.config, _packed(data, candidate)
     scores = None
     if len(data.holdout):
         scores = score_all(config.task, OnnxModel(onnx).predict_samples(data.holdout), data.holdout.targets_B.numpy())
@@ -118,16 +172,6 @@ def save_trained(settings: Settings, pipeline: str, trained: Trained, now: datet
     path = settings.home / pipeline / "trainings" / f"{now:%Y%m%d_%H%M%S_%f}.onnx"
     write_whole(path, trained.onnx)
     return path
-
-
-def _latest(rows: pl.DataFrame, schema: Schema, ledger: Ledger, name: str, span: timedelta) -> pl.DataFrame:
-    if schema.timestamp is not None:
-        times = pl.col(schema.timestamp)
-        return rows.filter(times > times.max() - span)
-    arrivals = {entry.number: entry.arrived_at for entry in ledger.batches(name)}
-    newest = max(arrivals.values())
-    recent = [number for number, at in arrivals.items() if at > newest - span]
-    return rows.filter(pl.col("lehr_batch").is_in(recent))
 
 
 def _packed(data: StoredData, candidate: Candidate) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from deployments.line import Overrides
 from deployments.pipeline import PipelineConfig
+from deployments.ranges import Range
 from deployments.settings import Settings
 from deployments.training import read_stored, save_trained
 from tasks.train import show_training, train_network
@@ -39,7 +40,7 @@ def train_model(
     """
     settings = Settings() if home is None else Settings(home=Path(home))
     config = Overrides(seed=seed, epochs=epochs).apply(PipelineConfig.load(Path(pipeline)))
-    data = read_stored(config, settings, days)
+    data = read_stored(config, settings, Range(days))
     trained = train_network(data)
     path = save_trained(settings, config.name, trained, datetime.now(UTC))
     history = [asdict(epoch) for epoch in trained.candidate.history]

@@ -53,13 +53,17 @@ def bootstrap(plan: LearningPlan, samples: Samples, callbacks: Sequence[Callback
 
     Raises ValueError for no samples, FloatingPointError where a loss is not finite.
     """
-    number = _last_batch(samples)
-    with seeded(plan.training.seed, number):
+    with seeded(plan.training.seed, _last_batch(samples)):
         network, training = scratch.train_fresh(plan, samples, callbacks)
-        network = copy_head(network, len(plan.half_lives))
-        memory = _memory_of(plan, samples)
+        return first_candidate(plan, samples, network, training)
+
+
+def first_candidate(plan: LearningPlan, samples: Samples, network: Network, training: Training) -> Candidate:
+    """What a one-headed network is as a candidate once it was trained on all samples there are."""
+    number = _last_batch(samples)
+    network = copy_head(network, len(plan.half_lives))
     evidence = no_evidence(plan.task, network.heads, number)
-    return _candidate(plan, network, memory, evidence, number, training)
+    return _candidate(plan, network, _memory_of(plan, samples), evidence, number, training)
 
 
 def bootstrap_many(plan: LearningPlan, parts: Sequence[Samples]) -> Iterator[tuple[int, Candidate]]:

@@ -20,6 +20,7 @@ from pydantic import Field, Strict, model_validator
 from data.config import Config, Task
 from data.samples import Samples
 from deployments.pipeline import PipelineConfig
+from deployments.ranges import Range
 from deployments.settings import Settings
 from deployments.training import StoredData, known_pipeline, read_stored, save_trained, train_on
 from learning.callbacks import Callback
@@ -175,7 +176,7 @@ class TrainingOrchestratorV2:
         return config.model_copy(update={"model": model, "training": training})
 
     def _data(self, pipeline: PipelineConfig) -> StoredData:
-        return read_stored(pipeline, self._settings, self.config.feature_store_days)
+        return read_stored(pipeline, self._settings, Range(self.config.feature_store_days))
 
     def _network(self, data: StoredData) -> HybridCNNLSTMv2:
         assert isinstance(data.config.model, CnnLstmConfig)

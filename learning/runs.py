@@ -1,6 +1,6 @@
 """A training as a run in the ledger: others pause, resume and cancel it, and read its events as they happen."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -19,15 +19,19 @@ STATES = {"completed": "completed", "stopped_early": "completed", "paused": "pau
 
 
 class _Recorder(Callback):
-    """Appends each epoch's metrics, and the best so far, to the run's events."""
+    """Appends each epoch's metrics, and the best so far, to the run's events; one that is learned again only once."""
 
     def __init__(self, runs: TrainingRuns, run_id: str) -> None:
         self._runs, self._run_id = runs, run_id
+        epochs = [event.payload["metrics"]["epoch"] for event in runs.events(run_id) if event.kind == "epoch"]
+        self._recorded = max(epochs, default=0)
 
     def epoch_end(self, state: TrainingState) -> None:
-        """Append the epoch."""
-        payload = {"metrics": state.history[-1].to_dict(), "total_epochs": state.config.epochs, "best": _best(state)}
-        self._runs.append(self._run_id, "epoch", payload)
+        """Append the epoch, unless a process that was killed after its last checkpoint did so already."""
+        metrics = state.history[-1]
+        if metrics.epoch > self._recorded:
+            payload = {"metrics": metrics.to_dict(), "total_epochs": state.config.epochs, "best": _best(state)}
+            self._runs.append(self._run_id, "epoch", payload)
 
 
 def fit_run(
@@ -38,10 +42,12 @@ def fit_run(
     config: TrainingConfig,
     checkpoints: Checkpoints,
     callbacks: Iterable[Callback] = (),
+    deliver: Callable[[Training], None] | None = None,
 ) -> Training:
     """Start the run, or resume it from its checkpoint, and train until it ends or its desired state says otherwise.
 
-    Whatever `fit` raises is noted as the run's failure and raised again.
+    deliver: called once all epochs are done, before the run is over for those who follow it; it may be called again
+    after a crash. Whatever it or `fit` raises is noted as the run's failure and raised again.
     Raises ValueError where the run is at work elsewhere or over.
     """
     runs.change_state(run_id, "running")
@@ -50,6 +56,8 @@ def fit_run(
         training = fit(network, samples, config, listeners, checkpoints)
         for note in training.notes:
             runs.append(run_id, "warning", {"note": note})
+        if deliver is not None and STATES[training.outcome] == "completed":
+            deliver(training)
     except Exception as error:
         runs.change_state(run_id, "failed", f"{type(error).__name__}: {error}")
         raise

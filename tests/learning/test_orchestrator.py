@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from deployments.adoption import open_packed
+from deployments.ranges import Range
 from deployments.scoring import OnnxModel
 from deployments.settings import Settings
 from deployments.training import known_pipeline, read_stored
@@ -56,7 +57,7 @@ def test_it_trains_on_the_feature_store_and_the_file_learns_on(line_home: Path, 
 
 def test_only_the_last_days_are_learned_from(line_home: Path) -> None:
     settings = Settings(home=line_home)
-    rows, newest = (read_stored(known_pipeline(settings), settings, days).rows for days in (None, 1))
+    rows, newest = (read_stored(known_pipeline(settings), settings, Range(days)).rows for days in (None, 1))
     assert 0 < newest.height < rows.height
     assert newest["time"].min() > rows["time"].min()  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
     assert newest["time"].max() == rows["time"].max()

@@ -87,3 +87,27 @@ def test_what_the_user_should_know_is_among_the_events(runs: TrainingRuns, tmp_p
     assert [e.payload["note"][:30] for e in runs.events(run.id) if e.kind == "warning"] == [
         "the preset v2 learns slowly: 1"
     ]
+
+
+def test_an_epoch_that_is_learned_again_after_a_kill_is_told_once(runs: TrainingRuns, tmp_path: Path) -> None:
+    run, config = runs.create("one", {}), TrainingConfig(epochs=4, batch_size=32)
+    runs.change_state(run.id, "running")
+    killed = {"metrics": {"epoch": 3}, "total_epochs": 4, "best": None}
+    runs.append(run.id, "epoch", killed)
+    runs.change_state(run.id, "paused")
+    train(runs, run.id, tmp_path, config)
+    assert [e.payload["metrics"]["epoch"] for e in runs.events(run.id) if e.kind == "epoch"] == [3, 4]
+
+
+def test_the_result_is_delivered_before_the_run_is_over(runs: TrainingRuns, tmp_path: Path) -> None:
+    run, states = runs.create("one", {}), []
+    samples = make_batch(1, "classification")
+    network = build_network(MlpConfig(hidden_units=[8]), FEATURES, 2, "classification")
+    fit_normalisers(network, samples)
+    config = TrainingConfig(epochs=1)
+
+    def deliver(training: Training) -> None:
+        states.append(runs.get(run.id).state)
+
+    fit_run(runs, run.id, network, samples, config, Checkpoints(tmp_path), deliver=deliver)
+    assert (states, runs.get(run.id).state) == (["running"], "completed")

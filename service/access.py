@@ -1,0 +1,52 @@
+"""Which role a route asks for: every route names one, and a client without it is refused."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.security import HTTPBearer
+
+from service.problems import Problem
+from service.tokens import Role, Token
+
+_bearer = HTTPBearer(auto_error=False, description="a token that `lehr token` made")
+
+
+class Needs:
+    """A dependency: the request's token has one of these roles. Raises Problem 403 where it has none of them."""
+
+    def __init__(self, *roles: Role) -> None:
+        assert roles, "a route is open to nobody unless it names a role"
+        self.roles = roles
+
+    def __call__(self, request: Request, _: Annotated[Any, Security(_bearer)]) -> Token:
+        token: Token | None = request.scope.get("lehr.token")
+        if token is None:
+            raise Problem(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        if not any(token.may(role) for role in self.roles):
+            wanted, has = " or ".join(self.roles), ", ".join(token.roles)
+            raise Problem(403, f"this needs a token with the role {wanted}; {token.name} has {has}")
+        return token
+
+
+def needs(*roles: Role) -> Any:
+    """What a route or router lists among its dependencies to be open to these roles."""
+    return Depends(Needs(*roles))
+
+
+def routes_of(app: FastAPI) -> list[APIRoute]:
+    """All that the app serves."""
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    assert all(isinstance(route, APIRoute) for route in routes), "there is a route that cannot name a role"
+    return [route for route in routes if isinstance(route, APIRoute)]
+
+
+def roles_of(route: APIRoute) -> set[Role]:
+    """Who may call the route besides admins."""
+    return {role for d in route.dependant.dependencies if isinstance(d.call, Needs) for role in d.call.roles}
+
+
+def check_every_route_is_guarded(app: FastAPI) -> None:
+    """Nothing is served that does not say which role it is for."""
+    for route in routes_of(app):
+        assert roles_of(route), f"{route.path} names no role"

@@ -1,0 +1,85 @@
+"""Adaptive micro-batching: requests that come while the network computes are answered together by its next run.
+
+Nothing waits for company: an idle network answers one request at once, a busy one many at a time.
+Shapes: B samples of one request, N samples of a run.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.scoring import OnnxModel
+
+MOST_AT_ONCE = 4096
+MOST_WAITING = 65_536
+
+Array = NDArray[np.float32]
+
+
+class TooBusyError(Exception):
+    """More samples wait than will be answered soon."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    inputs: Array
+    answer: asyncio.Future[Array]
+
+
+class Batcher:
+    """One network's queue; used from one event loop, computing in a thread of its own."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self._model = model
+        self._thread = ThreadPoolExecutor(1, "infer")
+        self._waiting: list[_Waiting] = []
+        self._samples = 0
+        self._worker: asyncio.Task[None] | None = None
+
+    async def infer(self, inputs: Array) -> Array:
+        """Predictions of readings (B, C) or (B, L, C); raises TooBusyError where too much waits already."""
+        if self._samples + len(inputs) > max(MOST_WAITING, len(inputs)):
+            raise TooBusyError
+        waiting = _Waiting(inputs, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._samples += len(inputs)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await waiting.answer
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while taken := self._take():
+            try:
+                joined = taken[0].inputs if len(taken) == 1 else np.concatenate([w.inputs for w in taken])
+                outputs = await loop.run_in_executor(self._thread, self._model.predict, joined)
+            except Exception as error:  # noqa: BLE001  # whoever waits is told
+                for waiting in taken:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+                continue
+            start = 0
+            for waiting in taken:
+                end = start + len(waiting.inputs)
+                if not waiting.answer.done():
+                    waiting.answer.set_result(outputs[start:end])
+                start = end
+        self._worker = None
+
+    def _take(self) -> list[_Waiting]:
+        """What waits longest, and all of the same shape that still fits."""
+        if not self._waiting:
+            return []
+        shape, count = self._waiting[0].inputs.shape[1:], 0
+        taken: list[_Waiting] = []
+        left: list[_Waiting] = []
+        for waiting in self._waiting:
+            size = len(waiting.inputs)
+            fits = waiting.inputs.shape[1:] == shape and (not taken or count + size <= MOST_AT_ONCE)
+            (taken if fits else left).append(waiting)
+            count += size if fits else 0
+        self._waiting, self._samples = left, self._samples - count
+        return taken

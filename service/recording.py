@@ -1,0 +1,96 @@
+"""Receipts of predictions that are served: many answers make one record, written soon after they were given.
+
+Shapes: B samples of one answer, N samples of a record, L window length, C features.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
+
+from data.ledger import Ledger
+from data.row_hashes import hash_readings, hash_windows
+from deployments.predicting import Asked, hash_of, keep_record, record_of
+from service.batching import Array
+from service.served import Served
+
+_log = logging.getLogger("lehr.service")
+
+
+@dataclass
+class _Record:
+    """What one version has answered since the last record was written."""
+
+    served: Served
+    request: str
+    at: datetime
+    written: asyncio.Future[None]
+    parts: list[tuple[Array, Array]] = field(default_factory=list[tuple[Array, Array]])
+    samples: int = 0
+
+
+class Recorder:
+    """Writes a record for each version every so many seconds; used from one event loop.
+
+    home, now: where lehr keeps its state, and the clock.
+    """
+
+    def __init__(self, ledger: Ledger, home: Path, now: Callable[[], datetime], seconds: float) -> None:
+        self._ledger, self._home, self._now, self._seconds = ledger, home, now, seconds
+        self._open: dict[tuple[str, int], _Record] = {}
+
+    def note(self, served: Served, inputs: Array, outputs: Array) -> tuple[str, asyncio.Future[None]]:
+        """The id of the first sample's receipt, and what is done once it is on disk."""
+        key = served.name, served.version
+        record = self._open.get(key)
+        if record is None:
+            written = asyncio.get_running_loop().create_future()
+            record = self._open[key] = _Record(served, secrets.token_hex(10), self._now(), written)
+        first = record.samples + 1
+        record.parts.append((inputs, outputs))
+        record.samples += len(inputs)
+        return f"{record.request}-{first}", record.written
+
+    async def run(self) -> None:
+        """Write until cancelled, and then what is left."""
+        try:
+            while True:
+                await asyncio.sleep(self._seconds)
+                await self._write()
+        finally:
+            await self._write()
+
+    async def _write(self) -> None:
+        records, self._open = list(self._open.values()), {}
+        for record in records:
+            try:
+                await asyncio.to_thread(self._keep, record)
+                record.written.set_result(None)
+            except (SQLAlchemyError, OSError, ValueError) as error:
+                _log.exception("a record of predictions was lost", extra={"request": record.request})
+                record.written.set_exception(error)
+                record.written.exception()  # who asked for it hears of it; nobody else has to
+
+    def _keep(self, record: _Record) -> None:
+        served = record.served
+        sha256_N = [digest for inputs, _ in record.parts for digest in _hashes(inputs)]
+        outputs = np.concatenate([outputs for _, outputs in record.parts])
+        kept = record_of(np.arange(1, record.samples + 1), sha256_N, outputs, served.classes)
+        name = f"/v2/models/{served.name}/infer"
+        asked = Asked(served.name, record.at, served.version, served.sha256, name, hash_of(sha256_N))
+        keep_record(self._ledger, self._home / served.name, record.request, asked, kept)
+
+
+def _hashes(inputs: Array) -> list[bytes]:
+    """Of each sample: of its row, or of its window's rows."""
+    if inputs.ndim == 2:
+        return hash_readings(inputs)
+    samples, length, features = inputs.shape
+    rows = hash_readings(inputs.reshape(-1, features))
+    return hash_windows(rows, np.arange(1, samples + 1) * length - 1, length)

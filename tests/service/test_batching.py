@@ -1,0 +1,53 @@
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.batching import MOST_WAITING, Batcher, TooBusyError
+
+
+class Slow:
+    """Doubles its inputs, and notes how many samples each run had."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+
+    def predict(self, inputs: Any) -> Any:
+        if np.isnan(inputs).any():
+            raise ValueError("not a number")
+        self.runs.append(len(inputs))
+        time.sleep(0.02)
+        return 2 * inputs.reshape(len(inputs), -1)[:, 0]
+
+
+def test_what_comes_while_the_network_computes_is_answered_by_its_next_run() -> None:
+    model = Slow()
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(model)  # pyright: ignore[reportArgumentType]
+        first = asyncio.create_task(batcher.infer(np.full((1, 2), 1, np.float32)))
+        await asyncio.sleep(0.005)
+        rest = [batcher.infer(np.full((i, 2), i, np.float32)) for i in range(2, 6)]
+        windows = batcher.infer(np.full((3, 4, 2), 9, np.float32))
+        return [await first, *await asyncio.gather(*rest, windows)]
+
+    answers = asyncio.run(ask())
+    assert [a.tolist() for a in answers] == [[2], [4] * 2, [6] * 3, [8] * 4, [10] * 5, [18] * 3]
+    assert model.runs == [1, 14, 3]
+
+
+def test_a_failed_run_fails_those_who_were_in_it_alone_and_too_much_is_refused() -> None:
+    async def ask() -> Any:
+        batcher = Batcher(Slow())  # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match="not a number"):
+            await batcher.infer(np.full((1, 2), np.nan, np.float32))
+        waiting = asyncio.create_task(batcher.infer(np.zeros((MOST_WAITING, 2), np.float32)))
+        await asyncio.sleep(0)
+        with pytest.raises(TooBusyError):
+            await batcher.infer(np.zeros((1, 2), np.float32))
+        await waiting
+        return (await batcher.infer(np.ones((1, 2), np.float32))).tolist()
+
+    assert asyncio.run(ask()) == [2]
