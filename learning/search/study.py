@@ -119,7 +119,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All that were measured, or could not be, in order; repeats are left out."""
-        return [found for trial in self._all() if (found := _finished(trial)) is not None]
+        return [found for trial in self._all() if (found := finished_trial(trial)) is not None]
 
     def work(self, evaluate: Evaluate, until: float | None = None) -> None:
         """Measure points until as many were as the budget allows, or until the clock says so much."""
@@ -255,7 +255,8 @@ class _Known:
         return next(trial.point for trial in self._done if trial.key == found[0]), found[1]
 
 
-def _finished(trial: "optuna.trial.FrozenTrial") -> Trial | None:
+def finished_trial(trial: "optuna.trial.FrozenTrial") -> Trial | None:
+    """What a trial of the storage found; None for a repeat and for one that did not come to its end."""
     about, measured = trial.user_attrs.get(ABOUT), trial.user_attrs.get(MEASURED)
     if about is None or measured is None or not trial.state.is_finished():
         return None
