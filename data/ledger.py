@@ -189,9 +189,10 @@ class Ledger:
         with Session(self._engine) as session:
             return (session.scalar(select(func.max(VersionRow.version)).filter_by(pipeline=pipeline)) or 0) + 1
 
-    def latest_version(self, pipeline: str, since: datetime) -> int | None:
-        """The newest version registered after a moment; None where there is none."""
+    def latest_version(self, pipeline: str, since: datetime, without: Collection[str] = ()) -> int | None:
+        """The newest version registered after a moment; None where there is none. without: made by none of these."""
         query = select(func.max(VersionRow.version)).filter_by(pipeline=pipeline).where(VersionRow.created_at > since)
+        query = query.where(VersionRow.made_by.not_in(without)) if without else query
         with Session(self._engine) as session:
             return session.scalar(query)
 

@@ -28,7 +28,7 @@ def make_candidate(
 
     None where the rung has nothing to work with: no labelled rows, fewer than two classes, nothing to blend.
     """
-    lineage = lineage_of(line)
+    lineage = None if rung == "tune" else lineage_of(line)  # another network cannot go on from the lineage's weights
     if lineage is None or rung == "retrain":
         return _from_history(line, batch, lineage, callbacks)
     plan = plan_of(line, lineage.classes)

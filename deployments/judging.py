@@ -67,7 +67,8 @@ def _evidence(
         previous_B=_previous(line, batch, holdouts[ends_B], classes),
         candidate=_predict(candidate, samples),
         champion=None if champion is None else in_classes_of(candidate, champion, _predict(champion, samples)),
-        champion_through=None if champion is None else champion.candidate.trained_through,
+        # A request stands at the newest batch, which the champion may have learned from: its held-out rows judge.
+        champion_through=None if champion is None else min(champion.candidate.trained_through, batch.number - 1),
         trained_T=trained_targets(line, batch.number, classes),
         holdouts_learned=_count_learned(line, candidate, samples),
         latency_ms=candidate.model.latency_ms(line.window_length),

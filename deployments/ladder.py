@@ -4,8 +4,8 @@ from typing import Literal
 
 from monitoring.config import Action
 
-Rung = Literal["bootstrap", "patch", "update", "retrain", "shadow"]
-"""Where a candidate comes from; `shadow` is one of earlier batches that has proven itself since."""
+Rung = Literal["bootstrap", "patch", "update", "retrain", "shadow", "tune"]
+"""Where a candidate comes from; `shadow`: one of earlier batches has proven itself since; `tune`: a search's pick."""
 
 _LADDER: tuple[Rung, ...] = ("patch", "update", "retrain")
 

@@ -68,14 +68,18 @@ class Overrides:
     seed: int | None = None
     epochs: int | None = None
     strategy: Strategy | None = None
+    model: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
 
     def apply(self, config: PipelineConfig) -> PipelineConfig:
         """The configuration of this run; raises ValueError as the file's own values would."""
         if self == NO_OVERRIDES:
             return config
         document = config.model_dump(mode="json", exclude_unset=True)
-        training = {"seed": self.seed, "epochs": self.epochs}
+        training = {**(self.training or {}), "seed": self.seed, "epochs": self.epochs}
         document["training"] = document.get("training", {}) | {k: v for k, v in training.items() if v is not None}
+        if self.model is not None:
+            document["model"] = self.model
         if self.strategy is not None and self.strategy != config.update.strategy:
             document["update"] = {"strategy": self.strategy}
         return PipelineConfig.parse(document, "what this run asks for")

@@ -11,6 +11,7 @@ from data.config import Config, DataConfig, Task, ValidationConfig
 from deployments.mistakes import describe_mistakes
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
+from learning.search.config import TuningConfig
 from models.config import MlpConfig, ModelConfig
 from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
 from monitoring.performance import METRICS, Metric
@@ -77,7 +78,7 @@ class ScheduleConfig(Config):
 
 
 class PipelineConfig(Config):
-    """All of a pipeline: data, validation, model, training, drift, trigger, update, gate and schedule."""
+    """All of a pipeline: data, validation, model, training, drift, trigger, update, tuning, gate and schedule."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     task: Task
@@ -88,6 +89,7 @@ class PipelineConfig(Config):
     drift: DriftConfig = DriftConfig()
     trigger: TriggerConfig = DEFAULT_TRIGGER
     update: UpdateConfig = HalfLives()
+    tuning: TuningConfig = TuningConfig()
     gate: GateConfig = GateConfig()
     schedule: ScheduleConfig = ScheduleConfig()
 

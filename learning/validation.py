@@ -17,11 +17,18 @@ def split_validation(samples: Samples, generator: torch.Generator) -> tuple[Samp
     Blocks, not single samples: neighbours in time are alike, and would reward learning by heart. Windows that share a
     row with a held-back one are left out of the training part.
     """
-    count = len(samples)
-    if count < LEAST_SAMPLES:
+    if len(samples) < LEAST_SAMPLES:
         return samples, None
-    offset = int(torch.randint(EVERY, (1,), generator=generator))
-    held_back_B = (torch.arange(count) * BLOCKS // count) % EVERY == offset
+    return split_blocks(samples, BLOCKS, EVERY, int(torch.randint(EVERY, (1,), generator=generator)))
+
+
+def split_blocks(samples: Samples, blocks: int, every: int, offset: int) -> tuple[Samples, Samples]:
+    """Cut the samples into blocks in time, and hold back every so manyth of them, from block `offset` on.
+
+    Windows that share a row with a held-back one are left out of the training part.
+    """
+    count = len(samples)
+    held_back_B = (torch.arange(count) * blocks // count) % every == offset
     train_B = ~held_back_B & ~_touches(samples, held_back_B)
     return samples.take(train_B.nonzero().flatten()), samples.take(held_back_B.nonzero().flatten())
 

@@ -33,7 +33,7 @@ def plot_frontier(result: Mapping[str, Any]) -> Plot:
         "x": [x for x, _ in ideal], "y": [y for _, y in ideal], "line": {"color": ORACLE, "width": 2},
         "marker": {"size": 5}, "hovertemplate": "%{x} trainings, %{y:.4~g}<extra>hindsight</extra>",
     }  # fmt: skip
-    layout = _layout(460, "trainings", metric)
+    layout = titled_layout(460, "trainings", metric)
     layout["yaxis"]["tickformat"] = ".0%" if is_share(metric) else "~g"
     if metric in LOWER_IS_BETTER:
         layout["yaxis"]["autorange"] = "reversed"
@@ -52,7 +52,7 @@ def plot_sweep(result: Mapping[str, Any]) -> Plot:
         }
         for name, (colour, dash) in SWEPT.items()
     ]  # fmt: skip
-    layout = _layout(360, "price of a training", "over the oracle")
+    layout = titled_layout(360, "price of a training", "over the oracle")
     layout["xaxis"] |= {"type": "log", "tickvals": prices, "ticktext": [f"{price:g}" for price in prices]}
     layout["yaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     layout["hovermode"] = "x unified"
@@ -84,7 +84,9 @@ def _colour(rows: Sequence[Mapping[str, Any]]) -> str:
     return next((COLOURS[row["name"]] for row in rows if row["name"] in COLOURS), OTHER)
 
 
-def _layout(height: int, x: str, y: str) -> dict[str, Any]:
+def titled_layout(height: int, x: str, y: str) -> dict[str, Any]:
+    """A plot's layout with a title on each axis."""
+
     def axis(title: str) -> dict[str, Any]:
         return {
             "title": {"text": title.replace("_", " "), "font": {"size": 12, "color": MUTED}}, "gridcolor": GRID,

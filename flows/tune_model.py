@@ -1,0 +1,72 @@
+"""A search for better hyper-parameters, whose pick goes through the gate like any other candidate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from deployments.line import open_ledger, open_line, read_line
+from deployments.outcomes import Batch
+from deployments.pipeline import PipelineConfig
+from deployments.requests import open_request
+from deployments.settings import Settings
+from deployments.tuning import Budget, overrides_of, rows_of_source, tune
+from monitoring.policies import Decision
+from tasks.promote import promote_candidate
+from tasks.request import finish_request, note_decision
+from tasks.tune import judge_tuned, search_parameters
+
+
+def _run_name() -> str:
+    return f"tune {Path(flow_run.parameters['pipeline']).stem}"
+
+
+@flow(name="tune-model", flow_run_name=_run_name)
+def tune_model(
+    pipeline: str,
+    trials: Annotated[int, Field(ge=1)] | None = None,
+    minutes: Annotated[float, Field(gt=0)] | None = None,
+    processes: Annotated[int, Field(ge=1)] = 1,
+    sources: list[str] | None = None,
+    batch_rows: int | None = None,
+    candidate: bool = True,
+    storage: str | None = None,
+    run_key: str | None = None,
+    home: str | None = None,
+) -> dict[str, Any]:
+    """Search for better hyper-parameters, and put a candidate with them into production if the gate lets it through.
+
+    Args:
+        pipeline: the pipeline file, whose `tuning` says what is searched.
+        trials: how many points are tried; by default as the pipeline file says.
+        minutes: stop after so many.
+        processes: how many train at once.
+        sources: search on the batches of these files and folders; by default on what the pipeline has stored.
+        batch_rows: cut long files into batches of so many rows.
+        candidate: whether the pick is trained on what is stored and judged; else it is only searched.
+        storage: where studies are kept, such as postgresql+psycopg://…; by default a journal under home.
+        run_key: a request that was begun before under this key goes on where it was.
+        home: where lehr keeps its state.
+    """
+    settings = Settings() if home is None else Settings(home=Path(home))
+    path, config = Path(pipeline), PipelineConfig.load(Path(pipeline))
+    budget = Budget(trials, minutes, processes, storage)
+    rows = None if sources is None else rows_of_source(path, config, [Path(source) for source in sources], batch_rows)
+    if rows is not None and (not candidate or open_ledger(settings).schema(config.name) is None):
+        return tune(config, rows, settings, budget)
+    said = {"trials": trials, "minutes": minutes, "candidate": candidate}
+    batch, _ = open_request(open_ledger(settings), config.name, run_key or str(flow_run.id), said)
+    found = search_parameters(read_line(path, settings), batch, settings, budget, rows)  # the loop may go on meanwhile
+    return _judge(path, settings, batch, found, candidate)
+
+
+def _judge(path: Path, settings: Settings, batch: Batch, found: dict[str, Any], candidate: bool) -> dict[str, Any]:
+    wanted = candidate and found["changed"]
+    why = found["why"] if found["changed"] else f"the pipeline's own parameters stay: {found['why']}"
+    with open_line(path, settings, [], overrides_of(found)) as line:
+        decision = note_decision(line, batch, Decision("retrain" if wanted else "none", why))
+        if wanted and (passed := judge_tuned(line, batch)) is not None:
+            promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
+        return {**found, "record": finish_request(line, batch)}

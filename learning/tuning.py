@@ -1,0 +1,200 @@
+"""`AutoMLTuner`: hyper-parameters found by trying, as the earlier training module called it.
+
+    best_params = AutoMLTuner().optimize_lstm_hyperparameters(
+        training_data=lstm_data, search_space={"layers": [2, 3, 4], "units": [64, 128, 256], "dropout": [0.1, 0.2, 0.3]}
+    )
+
+Shapes: B samples, L window length, C features.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from data.config import Task
+from data.samples import Samples
+from deployments.measuring import measure_exported
+from deployments.settings import Settings
+from learning.config import TrainingConfig
+from learning.search.defaults import DEFAULT_SPACES
+from learning.search.halving import Halving
+from learning.search.parsing import parse_space
+from learning.search.results import Tuned, conclude
+from learning.search.running import run_search
+from learning.search.samplers import SAMPLERS, Sampler
+from learning.search.space import Point, SearchSpace
+from learning.search.study import Search
+from learning.search.trainings import Template, Trainings, check_space, hold_out, objectives_of
+from models.config import ModelConfig
+from monitoring.performance import LOWER_IS_BETTER, METRICS, Metric, score
+
+Architecture = Literal["mlp", "cnn", "lstm", "gru", "cnn_lstm"]
+
+
+class AutoMLTuner:
+    """Finds the hyper-parameters of a network on training data, of which it holds out a fifth to score by.
+
+    trials, minutes: the budget, whichever is spent first. sampler: auto lists a small space and else asks TPE; tpe, gp,
+    nsga2, nsga3, random, grid. objectives: `score` first, then any of latency_ms, size_mb (of the exported network) and
+    cost (of its training). metric: of the score; None: accuracy, for values rmse. halving: stop poor trials early.
+    training: what the search leaves as it is. storage: a journal's path or a database's URL; None: under LEHR_HOME.
+    The same call again answers from what is stored, and one that was killed goes on. Raises ValueError for a choice
+    that is none, and where Optuna is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        trials: int = 30,
+        minutes: float | None = None,
+        processes: int = 1,
+        sampler: Sampler = "auto",
+        objectives: Sequence[str] = ("score",),
+        metric: Metric | None = None,
+        halving: bool = True,
+        training: TrainingConfig | None = None,
+        storage: Path | str | None = None,
+        seed: int = 0,
+    ) -> None:
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler: {sampler!r} is none of {', '.join(SAMPLERS)}")
+        self._trials, self._minutes, self._processes = trials, minutes, processes
+        self._sampler: Sampler = sampler
+        self._objectives, self._metric, self._seed = tuple(objectives), metric, seed
+        self._halving = Halving() if halving else None
+        self._training = TrainingConfig() if training is None else training
+        self._storage, self._tuned = storage, None
+
+    @property
+    def result(self) -> Tuned:
+        """All that the latest search found; raises ValueError before any."""
+        if self._tuned is None:
+            raise ValueError("nothing was tuned yet: call one of the optimize methods first")
+        return self._tuned
+
+    def configs(self) -> tuple[ModelConfig, TrainingConfig]:
+        """The network's and the training's configuration with the latest search's best parameters in them."""
+        return self._template.configs(dict(self.result.best.point))
+
+    def optimize_mlp_hyperparameters(self, training_data: Any, search_space: Mapping[str, Any] | None = None) -> Point:
+        """`optimize_hyperparameters` of a multi-layer perceptron."""
+        return self.optimize_hyperparameters("mlp", training_data, search_space)
+
+    def optimize_cnn_hyperparameters(self, training_data: Any, search_space: Mapping[str, Any] | None = None) -> Point:
+        """`optimize_hyperparameters` of a convolutional network."""
+        return self.optimize_hyperparameters("cnn", training_data, search_space)
+
+    def optimize_lstm_hyperparameters(self, training_data: Any, search_space: Mapping[str, Any] | None = None) -> Point:
+        """`optimize_hyperparameters` of an LSTM."""
+        return self.optimize_hyperparameters("lstm", training_data, search_space)
+
+    def optimize_gru_hyperparameters(self, training_data: Any, search_space: Mapping[str, Any] | None = None) -> Point:
+        """`optimize_hyperparameters` of a GRU."""
+        return self.optimize_hyperparameters("gru", training_data, search_space)
+
+    def optimize_cnn_lstm_hyperparameters(
+        self, training_data: Any, search_space: Mapping[str, Any] | None = None
+    ) -> Point:
+        """`optimize_hyperparameters` of the hybrid network."""
+        return self.optimize_hyperparameters("cnn_lstm", training_data, search_space)
+
+    def optimize_hyperparameters(
+        self, architecture: Architecture, training_data: Any, search_space: Mapping[str, Any] | None = None
+    ) -> Point:
+        """The best parameters, by name; `result` has the rest.
+
+        training_data: `Samples`, or a pair of arrays: readings (B, C) or (B, L, C), and a class or a value for each.
+        search_space: by name what may be tried, as `learning.search.parsing.parse_space` reads it; None: what usually
+        matters for the network. Raises ValueError for mistakes in either.
+        """
+        samples, task, outputs = _samples_of(training_data)
+        metric = METRICS[task][0] if self._metric is None else self._metric
+        if metric not in METRICS[task]:
+            raise ValueError(f"metric: {metric} does not fit {task}; allowed are {', '.join(METRICS[task])}")
+        space = parse_space(DEFAULT_SPACES[architecture] if search_space is None else search_space)
+        self._template = Template({"architecture": architecture}, self._training.model_dump(mode="json"))
+        check_space(space, self._template)
+        baseline = self._template.part_of(space)
+        search = self._search(architecture, samples, space, metric, baseline)
+        train, held_out = hold_out(samples, self._seed)
+        trainings = Trainings(
+            train,
+            held_out,
+            task,
+            outputs,
+            self._template,
+            self._objectives,
+            partial(score, metric),
+            measure_exported,
+            search.folder,
+            search.epochs,
+        )
+        trials = run_search(search, trainings, self._processes, self._minutes)
+        self._tuned = conclude(search, trials, baseline)
+        return dict(self._tuned.best.point)
+
+    def _search(
+        self, architecture: str, samples: Samples, space: SearchSpace, metric: Metric, baseline: Point | None
+    ) -> Search:
+        same = [space.describe(), self._template.training, metric, self._objectives, self._halving is None, self._seed]
+        hasher = hashlib.sha256(json.dumps(same, sort_keys=True).encode())
+        for tensor in (samples.rows_NC, samples.starts_B, samples.targets_B):
+            hasher.update(tensor.contiguous().numpy().tobytes())
+        folder = Settings().home / "tuning"
+        name = f"{architecture}-{hasher.hexdigest()[:12]}"
+        return Search(
+            name,
+            space,
+            objectives_of(self._objectives, score_is_loss=metric in LOWER_IS_BETTER),
+            self._training.epochs,
+            folder / f"{architecture}.journal" if self._storage is None else self._storage,
+            folder / name if not isinstance(self._storage, Path) else self._storage.parent / name,
+            self._trials,
+            self._sampler,
+            self._halving,
+            () if baseline is None else (baseline,),
+            self._seed,
+        )
+
+
+def _samples_of(training_data: Any) -> tuple[Samples, Task, int]:
+    """Samples, whether they have classes or values, and how many outputs that takes."""
+    match training_data:
+        case Samples():
+            samples = training_data
+        case (inputs, targets):
+            samples = _from_arrays(np.asarray(inputs, dtype=np.float32), np.asarray(targets))
+        case _:
+            raise ValueError(
+                f"training_data: a {type(training_data).__name__} is neither Samples nor a pair of readings and targets"
+            )
+    if samples.targets_B.is_floating_point():
+        return samples, "regression", 1 if samples.targets_B.dim() == 1 else samples.targets_B.shape[1]
+    classes = int(samples.targets_B.max()) + 1 if len(samples) else 0
+    if classes < 2:
+        raise ValueError("training_data: there is one class only")
+    return samples, "classification", classes
+
+
+def _from_arrays(inputs: np.ndarray, targets: np.ndarray) -> Samples:
+    if inputs.ndim not in (2, 3) or len(inputs) != len(targets):
+        raise ValueError(
+            f"training_data: readings {inputs.shape} and targets {targets.shape} do not fit; give (B, C) or (B, L, C), "
+            f"and one target each"
+        )
+    length = inputs.shape[1] if inputs.ndim == 3 else 1
+    if not np.issubdtype(targets.dtype, np.floating):
+        targets = np.unique(targets, return_inverse=True)[1].astype(np.int64)
+    return Samples(
+        torch.from_numpy(inputs.reshape(-1, inputs.shape[-1]).copy()),
+        torch.arange(len(inputs)) * length,
+        length,
+        torch.from_numpy(targets.astype(np.float32 if np.issubdtype(targets.dtype, np.floating) else np.int64)),
+        torch.ones(len(inputs), dtype=torch.int64),
+    )
