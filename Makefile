@@ -21,7 +21,7 @@ demo: setup      ## a synthetic glass line through the whole loop, with a report
 	@$(BIN)/lehr demo
 
 test: setup      ## all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-operations: setup  ## a plant's day beside a running server: approval, drift to retrain, a killed run, rollback
 	@$(BIN)/python -m pytest -m "operations or not operations" --ignore=tests/operations/test_postgres.py tests/operations
@@ -54,10 +54,11 @@ bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', win
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
 
-torture: setup   ## forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
+torture: setup   ## what takes longer to show, forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
+	@$(BIN)/python -m pytest -m torture
 	@LEHR_KILLS=40 $(BIN)/python -m pytest tests/flows/test_kills.py
 	@LEHR_KILLS=20 LEHR_CORRUPTIONS=500 $(BIN)/python -m pytest tests/learning/test_resume.py
-	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_kills.py
+	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_afternoon.py
 
 clean:           ## remove the environment and all that the demo made
 	rm -rf .venv lehr-demo .pytest_cache .ruff_cache

@@ -20,7 +20,7 @@ from deployments.registry import Registry
 from deployments.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("LEHR_KILLS", "2"))
+KILLS = int(os.environ.get("LEHR_KILLS", "1"))
 STEPS, KILLS_OF_A_RUN = 34, 8
 
 

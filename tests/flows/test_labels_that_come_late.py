@@ -183,7 +183,7 @@ def test_a_run_that_dies_over_labels_goes_on(
     assert records[-1]["champion"] == home.champion("line").version  # pyright: ignore[reportOptionalMemberAccess]
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_a_killed_process_loses_no_label(pipeline: Path, tmp_path: Path) -> None:
     """SIGKILL while labels are taken, at another moment for each seed of LEHR_KILL_SEED."""
     inbox, home, generator = tmp_path / "inbox", tmp_path / "home", random.Random(os.environ.get("LEHR_KILL_SEED", "0"))

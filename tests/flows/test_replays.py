@@ -68,8 +68,8 @@ def replayed(past: Past, history: History) -> list[tuple[str, str, float]]:
     ("trigger", "strategy", "learning"),
     [
         ("price", "scratch", "scratch"),
-        ("all", "scratch", "scratch"),
-        ("{any: [{kind: rows, count: 1}]}", "half_lives", "chain"),
+        pytest.param("all", "scratch", "scratch", marks=pytest.mark.torture),
+        pytest.param("{any: [{kind: rows, count: 1}]}", "half_lives", "chain", marks=pytest.mark.torture),
     ],
 )
 def test_a_replay_decides_as_the_loop_did(

@@ -109,6 +109,7 @@ def test_the_guides_scripts_run_as_they_are(
     assert open_packed(onnx).contents.card["classes"] == ["bad", "good"]
 
 
+@pytest.mark.torture
 def test_pauses_restarts_and_kills_leave_the_weights_of_an_undisturbed_training(home: Path, secrets: Secrets) -> None:
     with listening(new_app(home)) as address, client_with(address, secrets["train"]) as client:
         disturbed = begin(client, **LONG)
