@@ -134,7 +134,7 @@ class Case:
             base = self.regimes.latest
         if self.losses is None or base is None:
             return {}
-        size_F = self.move_from(base).size_F
+        size_F = (latest if base == self.regimes.latest else self.move_from(base)).size_F
         chance_F = np.sqrt(np.diag(self.chance_FF(base)))
         far_F = np.abs(size_F) >= np.maximum(LEAST_MOVE, MISREAD_LIMIT * chance_F)
         moved = [int(f) for f in np.flatnonzero(untold_F & far_F)]

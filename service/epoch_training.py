@@ -157,12 +157,13 @@ def model(task_id: TaskId, core: CoreOf) -> FileResponse:
 
 def existing_run(core: Core, task_id: str) -> TrainingRun:
     """The training of this id; raises Problem 404 where there is none."""
+    unknown = Problem(404, f"there is no training {task_id}")
+    if not task_id.startswith(PREFIX):
+        raise unknown
     try:
-        if task_id.startswith(PREFIX):
-            return core.runs.get(task_id)
+        return core.runs.get(task_id)
     except ValueError:
-        pass
-    raise Problem(404, f"there is no training {task_id}")
+        raise unknown from None
 
 
 def _check(core: Core, asked: EpochTraining) -> dict[str, Any] | None:

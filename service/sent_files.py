@@ -41,13 +41,13 @@ def find(home: Path, file_id: str) -> SentFile | None:
 
 def read(home: Path, file_id: str) -> Arrival:
     """Its bytes; raises ValueError where they are not there."""
-    sent = find(home, file_id)
+    sent, removed = find(home, file_id), ValueError(f"the file {file_id[:12]}… was removed")
+    if sent is None:
+        raise removed
     try:
-        if sent is not None:
-            return Arrival(sent.name, (files_folder(home) / f"{file_id}.{sent.format}").read_bytes(), sent.format)
+        return Arrival(sent.name, (files_folder(home) / f"{file_id}.{sent.format}").read_bytes(), sent.format)
     except FileNotFoundError:
-        pass
-    raise ValueError(f"the file {file_id[:12]}… was removed")
+        raise removed from None
 
 
 def remove(home: Path, sent: SentFile) -> None:
