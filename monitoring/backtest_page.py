@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from monitoring.backtest_plots import plot_frontier, plot_sweep
 from monitoring.backtest_terminal import prices_text, snippet, verdict
-from monitoring.page import METRIC_NAMES, TEMPLATES
+from monitoring.page import METRIC_NAMES
 from monitoring.plots import is_share
+from monitoring.rendering import render_page
 
 
 def write_backtest_page(result: Mapping[str, Any], path: Path) -> None:
@@ -17,13 +16,7 @@ def write_backtest_page(result: Mapping[str, Any], path: Path) -> None:
 
     result: what `lehr backtest --report` writes.
     """
-    # Only who writes a page pays for plotly, whose script is 4.5 MB.
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("backtest.html").render(**backtest_view(result), plotly=get_plotlyjs())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    render_page("backtest.html", backtest_view(result), path)
 
 
 def backtest_view(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,9 @@
 """The report of a run as one HTML page that needs nothing but a browser."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monitoring.causes import cause_in_words
 from monitoring.performance import LOWER_IS_BETTER, Metric, gain
@@ -25,10 +21,10 @@ from monitoring.plots import (
     plot_drift,
     plot_scores,
 )
+from monitoring.rendering import render_page
 from monitoring.sight import sight_of
 from monitoring.terminal import labels_text
 
-TEMPLATES = Path(__file__).parent / "templates"
 SUMMARY_KEYS = {"score_before": "score"}
 OWN_LINES = ("score_before", "score_estimated")
 CLOSE = 0.02
@@ -40,18 +36,7 @@ def write_page(report: Mapping[str, Any], path: Path) -> None:
 
     report: what `lehr run --report` writes. Drift pages that it names are linked by their place relative to the page.
     """
-    # Only who writes a page pays for plotly, whose script is 4.5 MB.
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-
-    def from_page(target: str) -> str:
-        return quote(os.path.relpath(target, path.parent))
-
-    environment.filters["from_page"] = from_page
-    page = environment.get_template("report.html").render(**page_view(report), plotly=get_plotlyjs())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    render_page("report.html", page_view(report), path)
 
 
 def page_view(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from monitoring.page import METRIC_NAMES, TEMPLATES
+from monitoring.page import METRIC_NAMES
+from monitoring.rendering import render_page
 from monitoring.tuning_plots import plot_front, plot_history, plot_importance
 from monitoring.tuning_terminal import count_stopped, mark, outcome_text, point_text, ranked_trials
 
@@ -16,13 +15,7 @@ def write_tuning_page(result: Mapping[str, Any], path: Path) -> None:
 
     result: what `lehr tune --report` writes.
     """
-    # Only who writes a page pays for plotly, whose script is 4.5 MB.
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("tuning.html").render(**tuning_view(result), plotly=get_plotlyjs())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    render_page("tuning.html", tuning_view(result), path)
 
 
 def tuning_view(result: Mapping[str, Any]) -> dict[str, Any]:
