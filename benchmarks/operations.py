@@ -73,8 +73,7 @@ def drift_seconds(plant: Plant, folder: Path, name: str) -> float:
         run = plant.ended(plant.start(flow, name))
         assert run["state_type"] == "COMPLETED", run["state"]
     retrain = until(lambda: next(iter(plant.runs_of("retrain")[before:]), None))
-    event = plant.events("lehr.drift.detected")[0]
-    assert event["payload"]["run_key"] == retrain["parameters"]["run_key"]
+    event = until(lambda: plant.event("lehr.drift.detected", retrain["parameters"]["run_key"]))
     plant.ended(retrain["id"])
     return (_moment(retrain["start_time"]) - _moment(event["occurred"])).total_seconds()
 

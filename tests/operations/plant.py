@@ -103,6 +103,10 @@ class Plant:
         """The events of this name, the latest first."""
         return self.call("POST", "/events/filter", {"limit": 50, "filter": {"event": {"name": [name]}}})["events"]
 
+    def event(self, name: str, run_key: str) -> dict[str, Any] | None:
+        """The event of this name that started a run; None while the server has not kept it."""
+        return next((event for event in self.events(name) if event["payload"].get("run_key") == run_key), None)
+
     def kill_runner(self) -> None:
         """SIGKILL to the process that starts runs and to all that it started; `lehr up` ends with that."""
         for process in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
