@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.sketches import BatchSketch, Floats, sketch_batch
+from monitoring.sketches import BatchSketch, Floats, row_patterns, sketch_batch
 
 MOST_REGIMES = 24
 """Then the two that are most alike become one."""
@@ -128,8 +128,8 @@ class Regimes:
         centre_F = self.mean_GF[base] if base == self.latest else batch.mean_F
         scaled_NF = (batch.values_NF - centre_F) / self.deviation_F
         strays_NF, missing_NF = np.zeros_like(scaled_NF), ~np.isfinite(scaled_NF)
-        patterns_PF, kind_N, count_P = np.unique(missing_NF, axis=0, return_inverse=True, return_counts=True)
-        for number in np.argsort(-count_P)[:MOST_PATTERNS]:
+        patterns_PF, kind_N = row_patterns(missing_NF)
+        for number in np.argsort(-np.bincount(kind_N))[:MOST_PATTERNS]:
             missing_F = patterns_PF[number]
             silent = sorted({*without, *np.flatnonzero(missing_F).tolist()})
             told_NF = np.where(missing_F, 0.0, scaled_NF[kind_N == number])
@@ -207,7 +207,7 @@ class Regimes:
             return batch
         scaled_NF = (batch.values_NF - self.mean_GF[base]) / self.deviation_F
         rest_FF = np.zeros_like(self.within_FF)
-        patterns_PF, kind_N = np.unique(missing_NF, axis=0, return_inverse=True)
+        patterns_PF, kind_N = row_patterns(missing_NF)
         for number, missing_F in enumerate(patterns_PF):
             rows_N, known, unknown = kind_N == number, np.flatnonzero(~missing_F), np.flatnonzero(missing_F)
             across_KU = self.correlations_FF[np.ix_(known, unknown)]

@@ -83,3 +83,18 @@ def run_lengths(values_NF: Floats) -> Floats:
             runs = np.diff(np.append(starts, known_N.sum()))
             lengths_N[known_N] = np.repeat(runs, runs)
     return lengths_NF
+
+
+def row_patterns(flags_NF: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The patterns that the rows show, in order, (P, F), and the number of each row's, (N,).
+
+    As `np.unique` over the first axis, by sorting 64 flags of a row as one number.
+    """
+    kind_N = np.zeros(len(flags_NF), dtype=np.int64)
+    for first in range(0, flags_NF.shape[1], 64):
+        bytes_NB = np.zeros((len(flags_NF), 8), dtype=np.uint8)
+        packed_NB = np.packbits(flags_NF[:, first : first + 64], axis=1)
+        bytes_NB[:, : packed_NB.shape[1]] = packed_NB
+        words_W, word_N = np.unique(bytes_NB.view(">u8").ravel().astype(np.uint64), return_inverse=True)
+        kind_N = np.unique(kind_N * len(words_W) + word_N, return_inverse=True)[1]
+    return flags_NF[np.unique(kind_N, return_index=True)[1]], kind_N
