@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -65,8 +64,8 @@ def loop_seconds(plant: Plant, batch: Path) -> dict[str, float]:
     return {name: (at - before).total_seconds() for (name, at), before in zip(moments, times, strict=False)}
 
 
-def drift_seconds(plant: Plant, folder: Path, name: str) -> float:
-    """Seconds from a pipeline's event of drift to the start of the retrain that it starts."""
+def drift_seconds(plant: Plant, folder: Path, name: str) -> dict[str, float]:
+    """Seconds from a pipeline's event of drift to the start of the retrain that it starts, one part after another."""
     before = len(plant.runs_of("retrain"))
     for number, flow, shift in ((0, "learn-continuously", 0.0), (1, "watch-drift", 2.0)):
         plant.drop(write_batch(folder, number, DRIFT_ROWS, shift), name)
@@ -75,7 +74,9 @@ def drift_seconds(plant: Plant, folder: Path, name: str) -> float:
     retrain = until(lambda: next(iter(plant.runs_of("retrain")[before:]), None))
     event = until(lambda: plant.event("lehr.drift.detected", retrain["parameters"]["run_key"]))
     plant.ended(retrain["id"])
-    return (_moment(retrain["start_time"]) - _moment(event["occurred"])).total_seconds()
+    moments = [_moment(text) for text in (event["occurred"], retrain["created"], retrain["start_time"])]
+    parts = zip(("the server makes a run", "the runner starts it"), moments, moments[1:], strict=False)
+    return {part: (after - before).total_seconds() for part, before, after in parts}
 
 
 def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -99,16 +100,18 @@ def main() -> None:
             plant.ended(plant.start("learn-continuously"))
             loops = [loop_seconds(plant, write_batch(folder, 1 + i)) for i in range(ROUNDS)]
             drifts = [drift_seconds(plant, folder, name) for name in names]
-    parts, totals = medians(loops), [sum(found.values()) for found in loops]
-    for part, seconds in parts.items():
+    tell("a waiting batch", loops)
+    tell("drift to retrain", drifts)
+    write_json("operations", {"loop": loops, "drift to retrain": drifts})
+    bar_chart("operations", f"Seconds of a waiting batch, {ROWS:,} rows × {FEATURES}", {"": medians(loops)})
+
+
+def tell(what: str, rounds: Sequence[dict[str, float]]) -> None:
+    """Print the medians of its parts, and of the whole with its range."""
+    for part, seconds in medians(rounds).items():
         print(f"{part:<24} {seconds:6.2f} s")
-    print(
-        f"{'a waiting batch':<24} {median(totals):6.2f} s from request to end; {min(totals):.2f} to {max(totals):.2f}"
-    )
-    print(f"{'drift to retrain':<24} {median(drifts):6.2f} s; {min(drifts):.2f} to {max(drifts):.2f}")
-    results: dict[str, Any] = {"loop": {"parts": parts, "totals": totals}, "drift to retrain": drifts}
-    write_json("operations", results)
-    bar_chart("operations", f"Seconds of a waiting batch, {ROWS:,} rows × {FEATURES}", {"": parts})
+    totals = [sum(found.values()) for found in rounds]
+    print(f"{what:<24} {median(totals):6.2f} s; {min(totals):.2f} to {max(totals):.2f}\n")
 
 
 def _moment(text: str) -> datetime:
