@@ -84,7 +84,7 @@ def check_calibration(config: GateConfig, evidence: Judged) -> Check:
     else:
         more = CALIBRATION_POINTS if candidate.ndim == 2 else CALIBRATION_DEVIATIONS
         limit = calibration_error(champion, evidence.targets_B, evidence.relevance_B) + more
-        what = f", {more:g} more than the champion's,"
+        what = f" the champion's and {more:g} more,"
     unit = "" if candidate.ndim == 2 else " in deviations of the targets"
     return checked("calibration", value, limit, value <= limit, f"calibration error{unit}; at most{what}")
 

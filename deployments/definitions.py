@@ -16,13 +16,14 @@ from deployments.pipeline import PipelineConfig
 POOL = "lehr"
 TAG, LINE_TAG, REQUEST_TAG = "lehr", "lehr-line", "lehr-request"
 """On every deployment; on those that take what waits; on those that go on by their run key."""
-REQUESTS = ("retrain", "promote-model")
+REQUESTS = ("retrain", "promote-model", "tune-model")
 LINES = ("learn-continuously", "watch-drift")
 FLOWS: Mapping[str, str] = {
     "learn-continuously": "Takes what waits in the inbox through the whole loop.",
     "watch-drift": "Takes what waits as far as the watching; what is due starts a retrain.",
     "retrain": "Learns from what is stored, by hand or because something drifted.",
     "train-model": "Trains a network from nothing on what is stored; nothing goes live.",
+    "tune-model": "Searches for better hyper-parameters on what is stored; its pick goes through the gate.",
     "promote-model": "Puts a registered version into production, through the gate.",
     "roll-back": "Puts an earlier version back into production.",
     "backtest-policy": "Says which trigger policy would have served best on what has come; nothing else changes.",

@@ -38,7 +38,7 @@ def count_learned(memory: Samples, trained: Samples, held_out: Samples) -> int:
 def check_holdouts_unseen(evidence: Judged) -> Check:
     """No held-out row may lie in what the candidate learned from: such rows say nothing about new ones."""
     learned = None if evidence.holdouts_learned is None else float(evidence.holdouts_learned)
-    return at_most("holdouts_unseen", learned, 0, "held-out rows lie in the candidate's memory; allowed are")
+    return at_most("holdouts_unseen", learned, 0, "held-out rows lie in the candidate's memory")
 
 
 def check_copies(evidence: Judged) -> Check:
@@ -50,7 +50,7 @@ def check_copies(evidence: Judged) -> Check:
         n for n, column_B in zip(evidence.features, readings_BC.T, strict=True) if _is_copy(column_B, targets_B, same)
     ]
     named = f" ({', '.join(names)})" if names else ""
-    text = f"sensors copy the target{named}; leave such out of data.features; allowed are at most"
+    text = f"sensors copy the target{named}; leave such out of data.features"
     return at_most("copies", float(len(names)), 0, text)
 
 

@@ -95,9 +95,10 @@ def _compared(journal: Mapping[str, Any]) -> dict[str, Any]:
 def verdict_markdown(pipeline: str, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> str:
     """The gate's verdict as a page for people."""
     head = "passed" if judged.verdict.passed else "was refused"
-    rows = [f"| {'✓' if c.passed else '✗'} | {c.name} | {c.text} |" for c in judged.verdict.checks]
+    failed_first = sorted(judged.verdict.checks, key=lambda check: check.passed)
+    checks = [f"- {'✓' if c.passed else '✗'} {c.text.replace(c.name, f'**{c.name}**', 1)}" for c in failed_first]
     title = f"## {pipeline}: version {exported.version} {head}\n\n{rung} on batch {batch.number}, {batch.name}"
-    return "\n".join([f"{title}\n", "| | check | |", "|---|---|---|", *rows])
+    return "\n".join([f"{title}\n", *checks])
 
 
 def drift_markdown(pipeline: str, batch: Batch, drift: DriftReport) -> str:

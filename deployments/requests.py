@@ -5,6 +5,7 @@ same key, which finds what was asked and goes on after the last written step.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from data.ledger import Ledger
@@ -40,6 +41,22 @@ def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:
     if asked.action == "update" and lineage.candidate.trained_through >= batch.number:
         return Decision("none", f"{asked.reason}; but all {batch.number} batches were learned from already")
     return asked
+
+
+def request_text(record: Mapping[str, Any]) -> str:
+    """What became of a request, in a sentence."""
+    decision, gate = record["decision"], record["gate"]
+    if record["promoted"]:
+        became = f"version {record['champion']} is in production"
+    elif record["conflict"] is not None:
+        became = f"not promoted: {record['conflict']}"
+    elif gate is None:
+        became = "nothing was judged"
+    elif not gate["passed"]:
+        became = "refused: " + "; ".join(check["text"] for check in gate["checks"] if not check["passed"])
+    else:
+        became = f"passed the gate, but was not approved: {record['approved']['reason']}"
+    return f"{decision['action']}: {decision['reason']} → {became}"
 
 
 def request_record(line: Line, batch: Batch) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from prefect import get_run_logger
+
 from deployments.announcements import changes
 from deployments.drafts import clear_drafts
 from deployments.line import Line
 from deployments.outcomes import Batch
-from deployments.requests import decision_on, request_record
+from deployments.requests import decision_on, request_record, request_text
 from monitoring.policies import Decision
 from tasks.announce import emit
 from tasks.step import step
@@ -22,6 +24,7 @@ def decide_on_request(line: Line, batch: Batch, asked: Decision) -> Decision:
 def finish_request(line: Line, batch: Batch) -> dict[str, Any]:
     """Gather what the steps said into one record, announce it, and clear what only they needed."""
     record = request_record(line, batch)
+    get_run_logger().info(request_text(record))
     clear_drafts(line.draft_folder(batch.number))
     for announcement in changes(record):
         emit(line, batch.id, announcement)
