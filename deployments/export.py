@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import math
+import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,8 @@ _EXAMPLE_SAMPLES = 2
 _PARITY_SAMPLES = (1, 17)
 _MISSING_SHARE = 0.1
 _ROUNDINGS = 8
+_TRACING = threading.Lock()
+"""torch traces for one thread at a time."""
 _KEYS = _STATE, _SHA256, _CONFIG = "lehr.state", "lehr.state_sha256", "lehr.config"
 
 
@@ -99,7 +102,7 @@ def _shape(samples: int, length: int, features: int, windowed: bool) -> tuple[in
 def _traced(network: nn.Module, example: Tensor) -> bytes:
     axes = {0: "samples", 1: "length"} if example.dim() == 3 else {0: "samples"}
     buffer: Any = io.BytesIO()  # torch takes a buffer here, though its type says a path
-    with warnings.catch_warnings():
+    with _TRACING, warnings.catch_warnings():
         # The exporter by tracing is deprecated, but the newer one loses the dynamic length of attention over an LSTM.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1")

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,40 +29,27 @@ def tool(name: str) -> str:
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A cluster of its own with two databases; its address without a scheme."""
     if missing := [name for name in ("psycopg", "asyncpg") if importlib.util.find_spec(name) is None]:
         pytest.skip(f"{' and '.join(missing)} not installed: pip install 'lehr[postgres]'")
     initdb, control, psql = tool("initdb"), tool("pg_ctl"), tool("psql")
-    folder, port = tmp_path_factory.mktemp("postgres"), free_port()
-    # PostgreSQL refuses to run as root.
+    # PostgreSQL refuses to run as root, and its own user may not look into pytest's folders.
     other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if other:
-        for part in (folder, *list(folder.parents)[: len(folder.parents) - 2]):
-            part.chmod(part.stat().st_mode | 0o711)
-        shutil.chown(folder, "postgres")
-    data = folder / "data"
-    subprocess.run([*other, initdb, "-D", data, "-U", "lehr", "--auth=trust", "-E", "UTF8"], check=True)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    subprocess.run([*other, control, "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], check=True)
-    try:
-        for name in ("lehr", "prefect"):
-            create = [
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(port),
-                "-U",
-                "lehr",
-                "-d",
-                "postgres",
-                "-c",
-                f"create database {name}_db",
-            ]
-            subprocess.run([psql, *create], check=True)
-        yield f"lehr@127.0.0.1:{port}"
-    finally:
-        subprocess.run([*other, control, "-D", data, "-m", "immediate", "stop"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if other:
+            shutil.chown(folder, "postgres")
+        data, port = f"{folder}/data", free_port()
+        subprocess.run([*other, initdb, "-D", data, "-U", "lehr", "--auth=trust", "-E", "UTF8"], check=True)
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        subprocess.run([*other, control, "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start"], check=True)
+        try:
+            reach = ["-h", "127.0.0.1", "-p", str(port), "-U", "lehr", "-d", "postgres"]
+            for name in ("lehr", "prefect"):
+                subprocess.run([psql, *reach, "-c", f"create database {name}_db"], check=True)
+            yield f"lehr@127.0.0.1:{port}"
+        finally:
+            subprocess.run([*other, control, "-D", data, "-m", "immediate", "stop"], check=True)
 
 
 def test_a_plant_on_postgresql(postgres: str, tmp_path: Path) -> None:
