@@ -160,11 +160,24 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file; raises ValueError that names the file and the place."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise ValueError(f"cannot read the pipeline file {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not YAML: {error}") from None
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """A YAML mapping (JSON is one) from a text that was read from `origin`; raises ValueError as `read_yaml` does.
+
+    Anchors are refused: a few lines of them can stand for gigabytes.
+    """
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader)):
+            raise ValueError(f"{origin}: write out what the alias (*) stands for")
+        document = yaml.load(text, _UniqueKeyLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{origin} is not YAML: {error}") from None
     if not isinstance(document, dict):
-        raise ValueError(f"{path} must hold keys and values (name, task, data, …), not {type(document).__name__}")
+        raise ValueError(f"{origin} must hold keys and values (name, task, data, …), not {type(document).__name__}")
     return document
