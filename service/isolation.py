@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import site
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -139,8 +140,8 @@ def explain(status: int, log: Path, limits: Limits) -> str:
 
 def _readable() -> list[str]:
     """Python, its packages and lehr's own code; a link and where it leads to."""
-    packages = [path for path in sys.path if path and not path.startswith(str(ROOT))]
-    places = [*SYSTEM, sys.prefix, sys.base_prefix, str(Path(sys.executable).parent), *packages]
+    packages = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    places = [*SYSTEM, sys.prefix, sys.base_prefix, *packages]
     code = [str(path) for path in sorted(ROOT.iterdir()) if (path / "__init__.py").is_file()]
     found = [spelled for place in places for spelled in (place, os.path.realpath(place)) if Path(place).exists()]
     return [*dict.fromkeys([*found, *code])]

@@ -45,8 +45,13 @@ class JobConfig(BaseModel):
 
 
 def pipeline_file(settings: Settings, served: Mapping[str, Path], job: JobConfig) -> Path:
-    """The file of the job's pipeline; one that only jobs know is written into the pipeline's own folder."""
+    """The file of the job's pipeline; one that only jobs know is written into the pipeline's own folder.
+
+    Raises ValueError where the service was started without it.
+    """
     if job.document is None:
+        if job.pipeline not in served:
+            raise ValueError(f"the service was started without the pipeline {job.pipeline}")
         return served[job.pipeline]
     path = settings.home / job.pipeline / OWN_FILE
     text = yaml.safe_dump(job.document, sort_keys=False, allow_unicode=True).encode()

@@ -81,6 +81,7 @@ def prepare(settings: Settings, ledger: Ledger, job: JobConfig, pipeline: Path) 
         _give_suite(suite_path_of(config, pipeline), folder.given / "suite.json")
         write_whole(path, text)
     folder.work.mkdir(exist_ok=True)
+    folder.progress.unlink(missing_ok=True)
 
 
 def judged(folder: JobFolder) -> dict[str, Any] | None:

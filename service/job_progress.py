@@ -1,9 +1,10 @@
-"""What a job's training tells of itself, line by line in a file, written down in the ledger as it comes."""
+"""What a job's training tells of itself, line by line in a file, written down in the ledger as it comes.
+
+Of the epochs of one look the last is written down: small networks have hundreds in a second.
+"""
 
 import json
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from data.training_runs import TrainingRuns
 from service.job_states import is_stage
@@ -24,10 +25,13 @@ class Follower:
 
     def read_on(self) -> None:
         """Write down what is new."""
+        latest: tuple[EpochRecord, int] | None = None
         while piece := self._piece():
             *lines, self._rest = (self._rest + piece).split(b"\n")
             for line in lines:
-                self._tell(line)
+                latest = self._tell(line) or latest
+        if latest is not None:
+            self._tell_epoch(*latest)
 
     def tell_stage(self, stage: str, reason: str | None = None) -> None:
         """The job has come to a stage, unless it was there last."""
@@ -45,16 +49,15 @@ class Follower:
         self._read += len(piece)
         return piece
 
-    def _tell(self, line: bytes) -> None:
-        """What a child says is believed only as far as it says what it should."""
+    def _tell(self, line: bytes) -> tuple[EpochRecord, int] | None:
+        """Write down a stage, or return an epoch. A child is believed only as far as it says what it should."""
         try:
             said = json.loads(line)
             if said.get("stage") in STAGES:
                 self.tell_stage(said["stage"])
-            elif "epoch" in said:
-                self._tell_epoch(EpochRecord.model_validate(said["epoch"]), int(said["total_epochs"]))
-        except (ValueError, ValidationError, AttributeError, KeyError, TypeError, RecursionError):
-            return
+            return (EpochRecord.model_validate(said["epoch"]), int(said["total_epochs"])) if "epoch" in said else None
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+            return None
 
     def _tell_epoch(self, metrics: EpochRecord, total: int) -> None:
         if metrics.epoch > self._epoch:

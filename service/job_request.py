@@ -16,7 +16,7 @@ from service.problems import Problem
 SITE, NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), re.compile(r"[a-z0-9][a-z0-9_-]*")
 BETWEEN = "--"
 """Between a pipeline's name and a site's: no site and no pipeline that comes with a job holds it."""
-LONGEST_CONFIG, LONGEST_NAME = 65_536, 60
+LONGEST_CONFIG, LONGEST_NAME = 16_384, 60
 RESERVED = ("epoch-training", "exports", "files", "idempotency", "logs", "mlflow", "prefect", "retraining")
 """What else lies in a home beside the pipelines' folders."""
 

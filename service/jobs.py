@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -108,17 +109,23 @@ class Jobs:
         if pipeline in self._pipelines.values():
             return
         self._pipelines[run.id] = pipeline
-        self._at_work[run.id] = asyncio.create_task(self._do(run), name=run.id)
+        task = self._at_work[run.id] = asyncio.create_task(JobWork(self._place, run).do(), name=run.id)
+        task.add_done_callback(partial(self._is_over, run))
         _log.info("job started", extra={"run": run.id})
 
-    async def _do(self, run: TrainingRun) -> None:
-        work = JobWork(self._place, run)
-        try:
-            await work.do()
-        except (OSError, ValueError, SQLAlchemyError) as error:
-            _log.exception("a job failed", extra={"run": run.id})
-            await asyncio.to_thread(work.end, "failed", str(error))
-        finally:
-            self._at_work.pop(run.id, None)
-            self._pipelines.pop(run.id, None)
-            self.nudge()
+    def _is_over(self, run: TrainingRun, task: asyncio.Task[None]) -> None:
+        """Make room for the next; what could not be done fails, whyever that is, and is not begun again."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            self._make_room(run.id)
+            return
+        _log.error("a job failed", extra={"run": run.id}, exc_info=error)
+        said = str(error) if isinstance(error, ValueError) else "the service failed at this job; its log says why"
+        ending = asyncio.ensure_future(asyncio.to_thread(JobWork(self._place, run).end, "failed", said))
+        self._at_work[run.id] = ending
+        ending.add_done_callback(lambda _: self._make_room(run.id))
+
+    def _make_room(self, run_id: str) -> None:
+        self._at_work.pop(run_id, None)
+        self._pipelines.pop(run_id, None)
+        self.nudge()
