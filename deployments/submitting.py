@@ -7,10 +7,12 @@ follows it again. Exit status 0: the run is completed.
 import asyncio
 import signal
 import sys
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.flow_runs import arun_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import wait_for_flow_run
 from prefect.states import Cancelling
 
@@ -19,9 +21,11 @@ POLL_SECONDS, MOST_SECONDS = 1, 10**7
 
 async def submit(deployment: str, folder: str, key: str) -> str | None:
     """Run the deployment of `train-job` on a job's folder, as seen from home; None, or why it was not completed."""
-    run = await arun_deployment(
-        deployment, parameters={"folder": folder}, timeout=0, idempotency_key=key, as_subflow=False
-    )
+    asked: dict[str, Any] = {"parameters": {"folder": folder}, "idempotency_key": key}
+    try:
+        run = await arun_deployment(deployment, **asked, timeout=0, as_subflow=False)
+    except ObjectNotFound:
+        return f"Prefect has no deployment {deployment}: lehr deploy, or lehr up"
     waiting = asyncio.ensure_future(wait_for_flow_run(run.id, timeout=MOST_SECONDS, poll_interval=POLL_SECONDS))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, waiting.cancel)
     try:

@@ -13,7 +13,6 @@ from prefect import flow
 from data.files import write_whole
 from data.sources import Arrival
 from deployments.job_training import JobFolder, Lesson
-from deployments.labels import holds_labels
 from deployments.line import Line, open_line
 from deployments.outcomes import Batch
 from deployments.processes import die_with_parent
@@ -74,7 +73,7 @@ def _take(line: Line, arrival: Arrival) -> str | None:
     """Let the file be a batch of the pipeline, unless it is one already; why it is not; None: it is."""
     batch, finished = ingest_arrival(line, arrival)
     if finished is None:
-        take_batch(line, batch, holds_labels(arrival, line.schema))
+        take_batch(line, batch, late=False)
         tell_batch(line, finish_batch(line, batch))
     return _refusal(line, batch)
 

@@ -74,7 +74,7 @@ def test_trainings_are_started_steered_and_followed(client: Client, core: Core, 
     assert [e["type"] for e in events if e["type"] != "state"] == ["progress", "progress", "complete"]
     assert client.trainings.progress(run)["current_epoch"] == 2
     assert [epoch["epoch"] for epoch in client.trainings.history(run)] == [1, 2]
-    with pytest.raises(ServiceError, match="finished"):
+    with pytest.raises(ServiceError, match="is completed"):
         client.trainings.cancel(run)
     with pytest.raises(ServiceError):
         client.trainings.save_model(run, tmp_path / "m.onnx")

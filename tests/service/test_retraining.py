@@ -3,11 +3,11 @@
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,28 +168,56 @@ def test_a_training_that_needs_too_much_memory_fails_and_the_service_lives(tmp_p
     assert core.ledger.pipelines() == []
 
 
-def test_a_job_outlives_a_restart_and_removed_while_it_trains_it_leaves_nothing(tmp_path: Path) -> None:
+def send_long(client: httpx.Client) -> str:
+    """A job that is still at work whenever one looks, after its first epochs."""
+    fields = {"pipeline": None, "config": yaml.safe_dump({**LONG, "name": "press"}), "site": "kostroma"}
+    job_id = send(client, **fields).json()["job_id"]
+    wait_for(lambda: epochs(client, job_id) > 100)
+    return job_id
+
+
+def remove_and_wait(client: httpx.Client, job_id: str) -> None:
+    assert client.delete(f"{JOBS}/{job_id}").status_code == 204
+    wait_for(lambda: stage(client, job_id) == "cancelled")
+    wait_for(lambda: not client.get(f"{JOBS}/{job_id}").json()["files_kept"])
+
+
+def test_a_job_that_is_removed_while_it_trains_leaves_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     secret = make_token(tokens_path(home), "site", ["train"], None, now())
+    core = make_service(tmp_path)
+    with listening(create_app(core)) as address, client_with(address, secret) as client:
+        job_id = send_long(client)
+        remove_and_wait(client, job_id)
+        assert client.delete(f"{JOBS}/{job_id}").status_code == 204
+        assert client.get(JOBS).json()["jobs"][0]["stage"] == "cancelled"
+        assert [path.name for path in (home / "retraining").iterdir()] == ["lock"]
+    assert core.ledger.pipelines() == []
+    assert not trainers(home)
+
+
+def trainers(home: Path) -> list[str]:
+    """Processes that train for a job of this home."""
+    lines = [path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdigit()]
+    words = [path.read_text().split("\0") for path in lines if path.is_file()]
+    return [" ".join(line) for line in words if "service.job_process" in line and str(home) in " ".join(line)]
+
+
+@pytest.mark.torture
+def test_a_job_outlives_a_restart(tmp_path: Path) -> None:
+    secret = make_token(tokens_path(tmp_path / "home"), "site", ["train"], None, now())
     with listening(create_app(make_service(tmp_path))) as address, client_with(address, secret) as client:
-        fields = {"pipeline": None, "config": yaml.safe_dump({**LONG, "name": "press"}), "site": "kostroma"}
-        job_id = send(client, **fields).json()["job_id"]
-        wait_for(lambda: epochs(client, job_id) > 100)
+        job_id = send_long(client)
+    assert not trainers(tmp_path)
     core = make_service(tmp_path)
     with listening(create_app(core)) as address, client_with(address, secret) as client:
         before = epochs(client, job_id)
         wait_for(lambda: epochs(client, job_id) > before)
-        assert client.delete(f"{JOBS}/{job_id}").status_code == 204
-        wait_for(lambda: stage(client, job_id) == "cancelled")
-        wait_for(lambda: not client.get(f"{JOBS}/{job_id}").json()["files_kept"])
-        assert client.delete(f"{JOBS}/{job_id}").status_code == 204
-        assert client.get(JOBS).json()["jobs"][0]["stage"] == "cancelled"
+        remove_and_wait(client, job_id)
     stages = [event.payload["stage"] for event in core.runs.events(job_id) if event.kind == "stage"]
     told = [event.payload["metrics"]["epoch"] for event in core.runs.events(job_id) if event.kind == "epoch"]
     assert stages == ["validating", "training", "validating", "training"]
     assert told == sorted(set(told))
-    assert core.ledger.pipelines() == []
-    assert [path.name for path in (home / "retraining").iterdir()] == ["lock"]
 
 
 def epochs(client: httpx.Client, job_id: str) -> int:
@@ -197,45 +225,75 @@ def epochs(client: httpx.Client, job_id: str) -> int:
     return progress["current_epoch"] if progress else 0
 
 
-@pytest.mark.torture
-def test_whatever_is_killed_a_job_ends_registered(tmp_path: Path, secrets: Secrets, home: Path) -> None:
-    """The service is killed while the job trains, and again while it is judged; the command line fetches the model."""
-    pipeline, data = tmp_path / "line.yaml", tmp_path / "january.csv"
+@contextmanager
+def serving(
+    tmp_path: Path, home: Path, secrets: Secrets
+) -> Generator[Callable[[], tuple[subprocess.Popen[bytes], str]]]:
+    """What starts `lehr serve` in a process of its own, again and again at one address."""
+    pipeline, port = tmp_path / "line.yaml", free_port()
     pipeline.write_text(yaml.safe_dump({**DOCUMENT, "training": {"epochs": 4000, "patience": 4000}}))
-    data.write_bytes(site_csv(seed=1))
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    serve = [sys.executable, "lehr.py", "serve", str(pipeline), "--port", str(port), "--home", str(home)]
-    with client_with(address, secrets["train"]) as client:
-        service = subprocess.Popen(serve, cwd=ROOT)
-        wait_until_live(client_with(address, secrets["admin"]))
-        job_id = send(client, data.read_bytes(), site="kostroma").json()["job_id"]
-        for reached in (lambda: epochs(client, job_id) > 50, lambda: stage(client, job_id) == "judging"):
-            wait_for(reached)
-            time.sleep(2)
-            service.send_signal(signal.SIGKILL)
-            service.wait()
-            service = subprocess.Popen(serve, cwd=ROOT)
-            wait_until_live(client_with(address, secrets["admin"]))
-        wait_for(lambda: stage(client, job_id) not in ("training", "judging", "validating"))
-        told = client.get(f"{JOBS}/{job_id}").json()
-        assert told["stage"] == "registered", told
-        environment = {**os.environ, "LEHR_URL": address, "LEHR_TOKEN": secrets["train"]}
-        command = [sys.executable, "lehr.py", "remote", "send", str(data), "--pipeline", "line", "--site", "moskva"]
-        done = subprocess.run(
-            [*command, "--output", str(tmp_path / "m.onnx")], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / "m.onnx").read_bytes() == client.get(f"{JOBS}/{last(client)}/model").content
-        noise = send(client, site_csv(seed=2, noise=1000), site="kostroma").json()["job_id"]
-        wait_for(lambda: stage(client, noise) == "refused")
-        assert client.get(f"{JOBS}/{noise}/model").status_code == 409
-        service.send_signal(signal.SIGTERM)
-        service.wait(30)
+    command = [sys.executable, "lehr.py", "serve", str(pipeline), "--port", str(port), "--home", str(home)]
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> tuple[subprocess.Popen[bytes], str]:
+        address = f"http://127.0.0.1:{port}"
+        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        with client_with(address, secrets["admin"]) as client:
+            wait_until_live(client)
+        return started[-1], address
+
+    yield start
+    started[-1].terminate()
+    started[-1].wait(30)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+def test_the_service_is_killed_while_a_job_trains_and_while_it_is_judged(
+    tmp_path: Path, secrets: Secrets, home: Path
+) -> None:
+    with serving(tmp_path, home, secrets) as start:
+        service, address = start()
+        with client_with(address, secrets["train"]) as client:
+            job_id = send(client, site_csv(seed=1), site="kostroma").json()["job_id"]
+            for reached in (lambda: epochs(client, job_id) > 50, lambda: stage(client, job_id) == "judging"):
+                wait_for(reached)
+                time.sleep(2)
+                service.kill()
+                service.wait()
+                service, _ = start()
+            wait_for(lambda: stage(client, job_id) in ("registered", "refused", "failed"), 200)
+            assert stage(client, job_id) == "registered"
+            assert client.get(f"{JOBS}/{job_id}/model").status_code == 200
     ledger = open_ledger(Settings(home=home))
     assert [p.version for p in ledger.history("line--kostroma")] == [1]
-    assert [p.version for p in ledger.history("line--moskva")] == [1]
+    assert len(ledger.batches("line--kostroma")) == 1
     assert json.loads((home / "line--kostroma" / "versions" / "1" / "card.json").read_text())["made_by"] == "job"
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+def test_the_command_line_fetches_what_passed_and_is_told_why_noise_did_not(
+    tmp_path: Path, secrets: Secrets, home: Path
+) -> None:
+    with serving(tmp_path, home, secrets) as start:
+        _, address = start()
+        environment = {**os.environ, "LEHR_URL": address, "LEHR_TOKEN": secrets["train"]}
+
+        def remote_send(content: bytes) -> subprocess.CompletedProcess[str]:
+            (tmp_path / "data.csv").write_bytes(content)
+            words = [str(tmp_path / "data.csv"), "--pipeline", "line", "--output", str(tmp_path / "m.onnx")]
+            command = [sys.executable, "lehr.py", "remote", "send", *words]
+            return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+        passed = remote_send(site_csv(seed=1))
+        assert passed.returncode == 0, passed.stderr
+        with client_with(address, secrets["train"]) as client:
+            assert (tmp_path / "m.onnx").read_bytes() == client.get(f"{JOBS}/{last(client)}/model").content
+            refused = remote_send(site_csv(seed=2, noise=1000))
+            assert refused.returncode == 2
+            assert "refused: threshold" in " ".join(refused.stderr.split()) or "accuracy" in refused.stderr
+            assert client.get(f"{JOBS}/{last(client)}/model").status_code == 409
 
 
 def last(client: httpx.Client) -> str:
