@@ -1,6 +1,7 @@
 """A retraining job's candidate through the gate: its file becomes a batch of the pipeline, and the candidate a version.
 
-`python -m flows.judge_job PIPELINE FOLDER JOB` is what the service starts; the result is left in the folder.
+`python -m flows.judge_job PIPELINE FOLDER JOB` is what the service starts; the result is left in the folder, also where
+it is a mistake that trying again would not mend.
 """
 
 import json
@@ -42,9 +43,12 @@ def judge_job(pipeline: str, folder: str, job: str, home: str | None = None) -> 
     settings = Settings() if home is None else Settings(home=Path(home))
     files = JobFolder(Path(folder))
     lesson = files.lesson()
-    arrival = files.arrival(lesson)
-    with open_line(Path(pipeline), settings, [arrival]) as line:
-        result = _judge(line, files, lesson, arrival, job)
+    try:
+        arrival = files.arrival(lesson)
+        with open_line(Path(pipeline), settings, [arrival]) as line:
+            result = _judge(line, files, lesson, arrival, job)
+    except ValueError as mistake:
+        result = {"state": "failed", "reason": str(mistake)}
     write_whole(files.path / "judged.json", json.dumps(result).encode())
     return result
 

@@ -134,7 +134,7 @@ def explain(status: int, log: Path, limits: Limits) -> str:
         name = signal.Signals(-status).name
         hint = "; the machine may have run out of memory" if status == -signal.SIGKILL else ""
         return f"its process was ended by {name}{hint}"
-    lines = said.splitlines()
+    lines = [line for line in said.splitlines() if " | INFO " not in line]  # Prefect says good-bye last
     return lines[-1][:300] if lines else f"its process ended with status {status}"
 
 

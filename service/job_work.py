@@ -28,7 +28,9 @@ from service.settings import ServiceSettings
 from service.trainings import environment_of
 
 MOST_ATTEMPTS = 3
-"""At training, beside a loop that takes other batches of the same pipeline meanwhile."""
+"""At training, where other batches came to the pipeline meanwhile; at judging, where the flow died."""
+SERVER_SECONDS = 180
+"""That Prefect's temporary server has to start, where `lehr up` has started none."""
 CANCELLED = "somebody ended it before it was judged"
 
 
@@ -66,11 +68,12 @@ class JobWork:
     async def do(self) -> None:
         """Train and judge, and write down what came of it."""
         await asyncio.to_thread(self._begin)
-        for attempt in range(MOST_ATTEMPTS):
+        for _ in range(MOST_ATTEMPTS):
             if not await self._train():
                 return
-            result = await self._judge(attempt)
-            if result is None or result["state"] != "outdated":
+            result = await self._judge()
+            if result["state"] != "outdated":
+                await asyncio.to_thread(self._note_verdict, result)
                 return
             await asyncio.to_thread(self._start_over)
         await asyncio.to_thread(
@@ -163,26 +166,31 @@ class JobWork:
             self._place.runs.append(self._run.id, "outcome", outcome.model_dump())
         return True
 
-    async def _judge(self, attempt: int) -> dict[str, Any] | None:
-        """What the gate says, written down; None where judging itself has failed."""
+    async def _judge(self) -> dict[str, Any]:
+        """What the gate says. A flow that died without saying anything goes on after its last step, a few times."""
         await asyncio.to_thread(self._follower.tell_stage, "judging")
-        result = await asyncio.to_thread(job_files.judged, self._folder)
-        if result is None:
-            place, log = self._place, self._folder.path / "judging.log"
-            pipeline = await asyncio.to_thread(pipeline_file, place.settings, place.served, self._job)
-            words = [str(path.resolve()) for path in (pipeline, self._folder.path)]
-            command = [sys.executable, "-m", "flows.judge_job", *words, self._run.id]
-            ended = await run_child(command, self._trusted(), log, place.service.job_seconds, lambda: True)
+        said = "nothing"
+        for _ in range(MOST_ATTEMPTS):
             result = await asyncio.to_thread(job_files.judged, self._folder)
-            if result is None:
-                said = explain(ended.status, log, Limits.of(place.service)) if ended.why is None else "it took too long"
-                await asyncio.to_thread(self.end, "failed", f"it could not be judged: {said}")
-                return None
-        if result["state"] != "outdated":
-            await asyncio.to_thread(self._note_verdict, result)
-        return result
+            if result is not None:
+                return result
+            said = await self._run_judging()
+        result = await asyncio.to_thread(job_files.judged, self._folder)
+        return result or {"state": "failed", "reason": f"its candidate could not be judged: {said}"}
+
+    async def _run_judging(self) -> str:
+        """Run the flow; why it ended, should it not have said what came of it."""
+        place, log = self._place, self._folder.path / "judging.log"
+        pipeline = await asyncio.to_thread(pipeline_file, place.settings, place.served, self._job)
+        words = [str(path.resolve()) for path in (pipeline, self._folder.path)]
+        command = [sys.executable, "-m", "flows.judge_job", *words, self._run.id]
+        ended = await run_child(command, self._trusted(), log, place.service.job_seconds, lambda: True)
+        return "it took too long" if ended.why is not None else explain(ended.status, log, Limits.of(place.service))
 
     def _note_verdict(self, result: Mapping[str, Any]) -> None:
+        if result["state"] == "failed":
+            self.end("failed", result["reason"])
+            return
         events = self._place.runs.events(self._run.id)
         if result.get("version") is not None and not any(event.kind == "version" for event in events):
             self._place.runs.append(self._run.id, "version", {"version": result["version"]})
@@ -196,4 +204,5 @@ class JobWork:
         if running_process(settings.home) is None:
             for name in ("PREFECT_API_URL", "PREFECT_SERVER_UI_API_URL", "LEHR_MLFLOW_PAGES"):
                 quiet.pop(name)
-        return {**environment_of(settings), **quiet}
+        patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(SERVER_SECONDS)}
+        return {**patience, **environment_of(settings), **quiet}
