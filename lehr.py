@@ -1,11 +1,15 @@
-"""The command line of lehr: the front door."""
+"""The command line of lehr, and the client of its service: the front door."""
 
 import sys
 
 from cyclopts import App
 from rich.console import Console
 
-from commands import loop, plant, receipts, service, streams, tune
+from commands import loop, plant, receipts, remote, service, streams, tune
+from service.calls import ServiceError
+from service.client import Client
+
+__all__ = ["Client", "ServiceError", "main"]
 
 app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
 COMMANDS = (
@@ -16,6 +20,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command(command)
+app.command(remote.app)
 
 
 def main() -> None:

@@ -6,9 +6,11 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import polars as pl
 
+from data.ledger import Ledger
 from data.schema import Schema
 from data.seals import seal_batch
 from data.sources import Arrival
@@ -17,7 +19,7 @@ from deployments.line import Line
 from deployments.outcomes import Stored
 from deployments.pipeline import PipelineConfig
 from deployments.portable import Packed, pack, unpack
-from deployments.versions import save_version
+from deployments.versions import load_card, save_version
 from learning.blend import evidence_from_json
 from learning.candidate import Candidate
 from learning.memory import Memory
@@ -32,6 +34,11 @@ class PackedModel:
     config: PipelineConfig
     schema: Schema
     candidate: Candidate
+
+    @property
+    def sha256(self) -> str:
+        """By which a file is known again."""
+        return hashlib.sha256(self.onnx).hexdigest()
 
 
 def open_packed(model: bytes) -> PackedModel:
@@ -54,9 +61,10 @@ def adopt(line: Line, model: PackedModel, origin: str) -> int:
     """
     if line.schema.features != model.schema.features:
         raise ValueError(f"the model reads {', '.join(model.schema.features)}; the pipeline {line.name} does not")
-    digest, number = hashlib.sha256(model.onnx).hexdigest(), line.ledger.next_version(line.name)
-    candidate, contents = _before_the_first_batch(model, {"from": origin, "sha256": digest})
-    _store(line, digest, contents.holdout)
+    digest, number = model.sha256, line.ledger.next_version(line.name)
+    candidate, contents = _packed_before_the_first_batch(model, {"from": origin, "sha256": digest})
+    if not contents.holdout.is_empty():
+        _store(line, digest, contents.holdout)
     state = candidate.state_tensors(), candidate.state_config()
     exported = export(candidate.served(), len(line.schema.features), line.window_length, *state)
     packed = pack(exported, contents)
@@ -68,6 +76,24 @@ def adopt(line: Line, model: PackedModel, origin: str) -> int:
     line.ledger.promote(line.name, number, None, None, f"adopted from {origin}")
     line.registry.project_champion(number)
     return number
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model file that a pipeline knows: it is this version, or the version adopted it under numbers of its own."""
+
+    version: int
+    adopted: bool
+
+
+def known_model(ledger: Ledger, folder: Path, pipeline: str, sha256: str) -> Known | None:
+    """What a model file is to a pipeline with this folder; None where it is none of its versions."""
+    for entry in ledger.versions(pipeline):
+        card = load_card(folder / "versions" / str(entry.version), entry.sha256)
+        adopted = card.get("adopted", {}).get("sha256") == sha256
+        if adopted or card["sha256"]["model.onnx"] == sha256:
+            return Known(entry.version, adopted)
+    return None
 
 
 def header_of(model: PackedModel) -> Arrival:
@@ -85,21 +111,22 @@ def _store(line: Line, digest: str, holdout: pl.DataFrame) -> None:
         line.ledger.record_step(line.name, digest, "store", asdict(stored))
 
 
-def _before_the_first_batch(model: PackedModel, adopted: Mapping[str, str]) -> tuple[Candidate, Packed]:
-    """The same model with its batches numbered so that the last it learned from is 0."""
-    candidate, contents = model.candidate, model.contents
+def before_the_first_batch(candidate: Candidate) -> Candidate:
+    """The same candidate with its batches numbered so that the last it learned from is 0."""
     past, samples = candidate.trained_through, candidate.memory.samples
     memory = replace(candidate.memory, samples=replace(samples, batches_B=samples.batches_B - past))
     observed = json.loads(candidate.evidence.to_json())
     observed["observed_through"] = min(0, observed["observed_through"] - past)
-    evidence = evidence_from_json(json.dumps(observed))
-    renumbered = pl.min_horizontal(pl.col("lehr_batch") - past, pl.lit(0)).cast(pl.Int32)
-    return (
-        replace(candidate, memory=memory, evidence=evidence, trained_through=0),
-        Packed(
-            {**contents.card, "trained_through": 0, "adopted": adopted},
-            contents.reference,
-            memory.to_frame(),
-            contents.holdout.with_columns(lehr_batch=renumbered),
-        ),
+    return replace(candidate, memory=memory, evidence=evidence_from_json(json.dumps(observed)), trained_through=0)
+
+
+def _packed_before_the_first_batch(model: PackedModel, adopted: Mapping[str, str]) -> tuple[Candidate, Packed]:
+    candidate, contents = before_the_first_batch(model.candidate), model.contents
+    before = pl.col("lehr_batch") - model.candidate.trained_through
+    renumbered = pl.min_horizontal(before, pl.lit(0)).cast(pl.Int32)
+    return candidate, Packed(
+        {**contents.card, "trained_through": 0, "adopted": adopted},
+        contents.reference,
+        candidate.memory.to_frame(),
+        contents.holdout.with_columns(lehr_batch=renumbered),
     )

@@ -44,12 +44,13 @@ def lineage_of(line: Line) -> Version | None:
 
     A refused candidate has seen its batch and knows how far each half-life is to be trusted since; starting over from
     the champion would lose both. A rollback ends the lineage it takes back, and a shadow's deadline the one that did
-    not prove itself. What a search found and the gate refused is another network: nothing goes on from it.
+    not prove itself. What a search found or a job trained, and the gate refused, is another network:
+    nothing goes on from it.
     """
     promotion = line.ledger.champion(line.name)
     if promotion is None:
         return None
-    newest = line.ledger.latest_version(line.name, promotion.at, without=["tune"])
+    newest = line.ledger.latest_version(line.name, promotion.at, without=["tune", "job"])
     return version_of(line, promotion.version if newest is None or newest <= _given_up(line) else newest)
 
 

@@ -31,14 +31,22 @@ ESTIMATOR_ROWS = 2_000
 
 
 def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes) -> Exported:
-    """Write the candidate's version folder and register it in the ledger.
+    """Write the candidate's version folder and register it in the ledger, as one that goes on from the lineage.
 
     The reference is sketched from the latest rows up to the batch, in order of time.
     """
+    lineage = lineage_of(line)
+    return export_after(line, batch, rung, candidate, classes, lineage.number if lineage else None)
+
+
+def export_after(
+    line: Line, batch: Batch, rung: Rung, candidate: Candidate, classes: Classes, parent: int | None
+) -> Exported:
+    """The same for a candidate that goes on from another version, or from none."""
     served = candidate.served()
     features, length = len(line.schema.features), line.window_length
     onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())
-    number, parent = line.ledger.next_version(line.name), lineage_of(line)
+    number = line.ledger.next_version(line.name)
     origin = {"number": batch.number, "id": batch.id}
     card = make_card(line.config, line.schema.features, candidate, classes, rung, origin)
     reference = _reference(line, batch, OnnxModel(onnx), classes)
@@ -47,7 +55,7 @@ def export_version(line: Line, batch: Batch, rung: Rung, candidate: Candidate, c
     sketch, memory = reference.save(), candidate.memory.to_frame()
     packed = pack(onnx, Packed(card, sketch, memory, _held_out(line, batch)))
     digest = save_version(line.version_folder(number), packed, card, sketch, memory)
-    line.ledger.register_version(line.name, number, digest, parent.number if parent else None, batch.number, rung)
+    line.ledger.register_version(line.name, number, digest, parent, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
 
 

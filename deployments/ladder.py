@@ -4,8 +4,10 @@ from typing import Literal
 
 from monitoring.config import Action
 
-Rung = Literal["bootstrap", "patch", "update", "retrain", "shadow", "tune"]
-"""Where a candidate comes from; `shadow`: one of earlier batches has proven itself since; `tune`: a search's pick."""
+Rung = Literal["bootstrap", "patch", "update", "retrain", "shadow", "tune", "job"]
+"""Where a candidate comes from; `shadow`: one of earlier batches has proven itself since; `tune`: a search's pick;
+`job`: the retraining service trained it on a file that was sent.
+"""
 
 _LADDER: tuple[Rung, ...] = ("patch", "update", "retrain")
 

@@ -16,6 +16,14 @@ from models.config import MlpConfig, ModelConfig
 from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
 from monitoring.performance import METRICS, Metric
 
+DEEPEST = 30
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
 
 
@@ -160,11 +168,33 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file; raises ValueError that names the file and the place."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise ValueError(f"cannot read the pipeline file {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not YAML: {error}") from None
+
+
+def _refuse_explosives(text: str, origin: str) -> None:
+    depth = 0
+    for token in yaml.scan(text, yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError(f"{origin}: write out what the alias *{token.value} stands for")
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > DEEPEST:
+            raise ValueError(f"{origin} is nested more than {DEEPEST} deep")
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """A YAML mapping (JSON is one) from a text that was read from `origin`; raises ValueError as `read_yaml` does.
+
+    Aliases are refused, as a few lines of them can stand for gigabytes, and so is what is nested too deep.
+    """
+    try:
+        _refuse_explosives(text, origin)
+        document = yaml.load(text, _UniqueKeyLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{origin} is not YAML: {error}") from None
     if not isinstance(document, dict):
-        raise ValueError(f"{path} must hold keys and values (name, task, data, …), not {type(document).__name__}")
+        raise ValueError(f"{origin} must hold keys and values (name, task, data, …), not {type(document).__name__}")
     return document

@@ -33,6 +33,13 @@ def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, A
     return Batch(request["batch"], request_id, "a request"), request["asked"]
 
 
+def next_number(ledger: Ledger, pipeline: str, batch_id: str) -> int:
+    """The number that a batch has, or would get if it came now."""
+    entries = ledger.batches(pipeline)
+    known = next((entry.number for entry in entries if entry.batch_id == batch_id), None)
+    return max((entry.number for entry in entries), default=0) + 1 if known is None else known
+
+
 def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:
     """What was asked; none where it is an update and there is no batch that the line has not learned from."""
     lineage = lineage_of(line)

@@ -101,7 +101,7 @@ def read_stored(config: PipelineConfig, settings: Settings, chosen: Range = ALL)
     schema = resolve_schema(config.data, config.task, kept["columns"])
     stored = FeatureStore(settings.home / config.name / "store", config.data.target).read()
     rows = without_readings(stored, schema.features, readings_set_aside(ledger, config.name))
-    return _prepared(config, schema, within(rows, schema, ledger.batches(config.name), chosen))
+    return prepare(config, schema, within(rows, schema, ledger.batches(config.name), chosen))
 
 
 def read_given(config: PipelineConfig, arrival: Arrival) -> StoredData:
@@ -114,18 +114,34 @@ def read_given(config: PipelineConfig, arrival: Arrival) -> StoredData:
         frame = read_batch(arrival, schema)
     except BadBatch as bad:
         raise ValueError(f"{arrival.name}: {bad.reason}") from None
-    return _prepared(config, schema, mark_rows(sound_rows(frame, schema.group, ()), config.data, 1))
+    return prepare(config, schema, mark_rows(sound_rows(frame, schema.group, ()), config.data, 1))
 
 
-def _prepared(config: PipelineConfig, schema: Schema, rows: pl.DataFrame) -> StoredData:
+def prepare(
+    config: PipelineConfig, schema: Schema, rows: pl.DataFrame, known: Sequence[str] | None = None
+) -> StoredData:
+    """Samples of a pipeline's rows; known: the classes of a model to go on from.
+
+    Raises ValueError where nothing in the rows can be learned from, or they hold a class that the model does not know.
+    """
     learned, held_out = (rows.filter(pl.col("lehr_split") == split) for split in ("train", "holdout"))
     classes, length = classes_of(learned, schema), config.data.window.length
+    if classes is not None and known is not None:
+        classes = _known_classes(classes, known)
     train = make_samples(learned, schema, length, classes)
     if len(train) == 0 or (classes is not None and len(classes) < 2):
         what = "no labelled samples" if len(train) == 0 else f"one class only, {classes[0]!r}" if classes else ""
         raise ValueError(f"there is nothing to learn in {rows.height} rows: {what}")
     holdout = make_samples(held_out, schema, length, classes, keep_unknown=True)
     return StoredData(config, schema, rows, classes, train, holdout)
+
+
+def _known_classes(found: Sequence[str], known: Sequence[str]) -> list[str]:
+    if new := [label for label in found if label not in known]:
+        raise ValueError(
+            f"the model does not know the class {new[0]!r}, only {', '.join(known)}; train from scratch to learn it"
+        )
+    return list(known)
 
 
 def train_on(data: StoredData, callbacks: Sequence[Callback] = ()) -> Trained:

@@ -18,6 +18,7 @@ from deployments.settings import Settings
 from service.counters import Counters
 from service.feed import Feed
 from service.idempotency import forget_old_keys
+from service.jobs import Jobs
 from service.recording import Recorder
 from service.served import Versions
 from service.settings import ServiceSettings
@@ -38,6 +39,7 @@ class Core:
     ledger: Ledger
     runs: TrainingRuns
     trainings: Trainings
+    jobs: Jobs
     feed: Feed
     versions: Versions
     recorder: Recorder
@@ -52,7 +54,7 @@ class Core:
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:
         """Inside, trainings go on and their followers are told."""
-        parts = self.trainings, self.feed, self.versions, self.recorder
+        parts = self.trainings, self.jobs, self.feed, self.versions, self.recorder
         self.tasks[:] = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
         for task in self.tasks:
             task.add_done_callback(_say_if_it_failed)
@@ -82,6 +84,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         ledger,
         runs,
         trainings,
+        Jobs(settings, service, runs, ledger, files, now),
         Feed(runs),
         Versions(ledger, settings.home),
         Recorder(ledger, settings.home, now, service.receipt_seconds),

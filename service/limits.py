@@ -11,6 +11,8 @@ def limits(settings: ServiceSettings) -> Callable[[str], int]:
     """The most bytes of a request to a path."""
 
     def limit_of(path: str) -> int:
+        if path == "/api/v1/retraining/jobs":
+            return settings.max_data_bytes + settings.max_model_bytes
         if path == "/api/v1/files" or (path.startswith("/api/v1/pipelines/") and path.endswith(DELIVERIES)):
             return settings.max_data_bytes
         return settings.max_tensor_bytes if path.endswith("/infer") else settings.max_body_bytes

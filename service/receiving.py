@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from fastapi import Request
 from pyarrow import ArrowException
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from data.readers import BadBatch, read_columns
 from data.sources import SUFFIXES, Arrival, Format
@@ -46,9 +46,18 @@ class Received:
 
     path: Path
     name: str
-    format: Format
     sha256: str
     bytes: int
+
+    @property
+    def suffix(self) -> str:
+        """The end of its name that says what it is."""
+        return _suffix(self.name, (*SUFFIXES, Path(self.name.lower()).suffix)) or ""
+
+    @property
+    def format(self) -> Format:
+        """What data it holds."""
+        return SUFFIXES[self.suffix]
 
 
 async def receive_file(request: Request, folder: Path, name: str | None) -> Received:
@@ -56,13 +65,28 @@ async def receive_file(request: Request, folder: Path, name: str | None) -> Rece
 
     name: what a body that is no form is called. Raises Problem for a name that is none, and for nothing at all.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return await _write(request.stream(), folder, name)
+    if not is_form(request):
+        return await _write(request.stream(), folder, name, (*SUFFIXES,))
     async with request.form(max_files=1, max_fields=4) as form:
-        sent = form.get("file")
-        if not isinstance(sent, UploadFile):
-            raise Problem(422, "the form has no file: send it as the part 'file', such as curl -F file=@history.csv")
-        return await _write(_pieces(sent), folder, name or sent.filename)
+        return await receive_part(form, "file", folder, (*SUFFIXES,), name)
+
+
+async def receive_part(
+    form: FormData, part: str, folder: Path, suffixes: Sequence[str], name: str | None = None
+) -> Received:
+    """Write a file of a form into the folder; its name, or the one that is given instead, ends in one of the suffixes.
+
+    Raises Problem for another name, and where there is no such file.
+    """
+    sent = form.get(part)
+    if not isinstance(sent, UploadFile):
+        raise Problem(422, f"the form has no file: send it as the part {part!r}, such as curl -F {part}=@history.csv")
+    return await _write(_pieces(sent), folder, name or sent.filename, suffixes)
+
+
+def is_form(request: Request) -> bool:
+    """Whether the request brings a form with files."""
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
 def columns_of(received: Received, most_bytes: int) -> list[str]:
@@ -116,8 +140,8 @@ async def _pieces(sent: UploadFile) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _write(pieces: AsyncIterator[bytes], folder: Path, name: str | None) -> Received:
-    plain, form = _checked_name(name)
+async def _write(pieces: AsyncIterator[bytes], folder: Path, name: str | None, suffixes: Sequence[str]) -> Received:
+    plain = _checked_name(name, suffixes)
     folder.mkdir(parents=True, exist_ok=True)
     path, hasher, count = folder / f".{secrets.token_hex(8)}.part", hashlib.sha256(), 0
     try:
@@ -135,16 +159,19 @@ async def _write(pieces: AsyncIterator[bytes], folder: Path, name: str | None) -
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise Problem(507, "there is no room left on the service's disk") from None
         raise
-    return Received(path, plain, form, hasher.hexdigest(), count)
+    return Received(path, plain, hasher.hexdigest(), count)
 
 
-def _checked_name(name: str | None) -> tuple[str, Format]:
+def _suffix(name: str, suffixes: Sequence[str]) -> str | None:
+    return next((suffix for suffix in suffixes if suffix and name.lower().endswith(suffix)), None)
+
+
+def _checked_name(name: str | None, suffixes: Sequence[str]) -> str:
     """A name is only ever shown; it names no place on this machine."""
-    form: Format | None = next((f for suffix, f in SUFFIXES.items() if (name or "").lower().endswith(suffix)), None)
-    allowed = f"a plain file name ending in {', '.join(SUFFIXES)}"
-    if name is None or form is None:
+    allowed = f"a plain file name ending in {', '.join(suffixes)}"
+    if name is None or _suffix(name, suffixes) is None:
         raise Problem(422, f"name: the file needs {allowed}")
     plain = name.isprintable() and len(name) <= LONGEST_NAME and not name.startswith(".")
     if not plain or "/" in name or "\\" in name:
         raise Problem(422, f"name: it must be {allowed}")
-    return name, form
+    return name

@@ -1,7 +1,7 @@
 """How the service listens, and what it refuses as too much."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,6 +28,19 @@ class ServiceSettings(BaseSettings):
     stop_seconds: float = Field(default=10, gt=0, description="what requests and trainings get to end in")
     receipt_seconds: float = Field(default=0.2, gt=0, description="after which predictions are on disk")
     receipts_first: bool = Field(default=False, description="answer only once the receipt is on disk")
+    max_model_bytes: int = Field(default=128 * MIB, ge=1024, description="of a model that is sent")
+    jobs_at_once: int = Field(default=1, ge=1, description="more retraining jobs wait until one has ended")
+    job_memory_bytes: int = Field(default=4096 * MIB, ge=64 * MIB, description="that a job's training may take")
+    job_cpu_seconds: int = Field(default=4 * 3600, ge=1, description="of processor time for a job's training")
+    job_seconds: float = Field(default=8 * 3600, gt=0, description="for a job's training, and again for judging it")
+    job_file_bytes: int = Field(default=1024 * MIB, ge=MIB, description="of a file that a job's training writes")
+    job_open_files: int = Field(default=256, ge=64, description="that a job's training may have open at once")
+    job_isolation: Literal["auto", "bwrap", "limits"] = Field(
+        default="auto", description="bwrap: no training without it; auto: with it where it works; limits: without it"
+    )
+    job_deployment: str | None = Field(
+        default=None, description="a deployment of the flow train-job, such as train-job/job, that trains instead"
+    )
     trainings_at_once: int = Field(default=1, ge=1, description="more wait until one has ended")
 
     @property

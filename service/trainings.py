@@ -88,7 +88,7 @@ class Trainings:
         command = (sys.executable, "-m", "service.training_process", run_id, str(os.getpid()))
         with log_of(self._settings, run_id).open("wb") as log:
             child = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, stdout=log, stderr=log, env=_environment(self._settings)
+                *command, stdin=DEVNULL, stdout=log, stderr=log, env=environment_of(self._settings)
             )
         _log.info("training started", extra={"run": run_id, "pid": child.pid})
         self._children[run_id] = child
@@ -133,7 +133,7 @@ def _signal(children: Iterable[Process], number: int) -> None:
             child.send_signal(number)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
     """The service's own, with lehr's folder on the path and its home, whichever way that was given."""
     root = str(Path(__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]

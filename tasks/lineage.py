@@ -21,6 +21,8 @@ def trace_version(line: Line, batch: Batch, exported: Exported) -> None:
     version, parent = version_of(line, exported.version), line.ledger.version(line.name, exported.version).parent
     since = 0 if parent is None else version_of(line, parent).candidate.trained_through
     learned = range(max(0, since) + 1, version.candidate.trained_through + 1)
+    if version.card["made_by"] == "job":  # it learned from its own file alone
+        learned = learned[-1:]
     before = [] if parent is None else [_version_key(line, parent)]
     told = {"made_by": version.card["made_by"], "parity_error": exported.parity_error}
     _trace(_version_key(line, exported.version), [*before, *(_batch_key(line, number) for number in learned)], told)

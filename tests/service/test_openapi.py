@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import requests
 import schemathesis
+from filelock import FileLock
 from hypothesis import HealthCheck, Phase
 from schemathesis.checks import CHECKS
 from schemathesis.generation import GenerationMode
@@ -29,11 +30,12 @@ def test_nothing_fails_and_nothing_undocumented_is_answered(tmp_path: Path, home
     plant = make_plant(tmp_path, home)
     batch_id = plant.deliver(1)
     plant.promote(0)
-    # No training is begun: that takes a process of its own each time.
+    (home / "retraining").mkdir()
+    # No training and no job is begun: that takes a process of its own each time.
     core = make_core(Settings(home=home), ServiceSettings(), [plant.pipeline])
     app = create_app(core)
     asked: dict[str, set[int]] = {}
-    with listening(app) as address:
+    with FileLock(home / "retraining" / "lock"), listening(app) as address:
         core.trainings._at_once = 0  # pyright: ignore[reportPrivateUsage]
         headers = {"Authorization": f"Bearer {secrets['admin']}"}
         document = requests.get(f"{address}/openapi.json", headers=headers, timeout=10).json()
@@ -42,6 +44,13 @@ def test_nothing_fails_and_nothing_undocumented_is_answered(tmp_path: Path, home
         ).json()
         run = core.runs.create("asked about", {"request": {"epochs": 3}})
         core.runs.change_state(run.id, "cancelled")  # a stream of events ends with its training
+        job = requests.post(
+            f"{address}/api/v1/retraining/jobs",
+            headers=headers,
+            files={"file": ("h.csv", history_csv())},
+            data={"pipeline": "line", "site": "kostroma"},
+            timeout=10,
+        ).json()
         name_what_is_there(
             document,
             {
@@ -49,6 +58,7 @@ def test_nothing_fails_and_nothing_undocumented_is_answered(tmp_path: Path, home
                 "version": [1, 2],
                 "file_id": [sent["file_id"], "0" * 64],
                 "task_id": [run.id, "epoch_training_1"],
+                "job_id": [job["job_id"], "retraining_1"],
                 "batch_id": [batch_id, "0" * 64],
             },
         )
