@@ -21,7 +21,7 @@ def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, A
     It stands at the pipeline's newest batch. Raises ValueError where the pipeline has none yet, and where the request
     has ended its process too often.
     """
-    request_id = hashlib.sha256(f"request {run_key}".encode()).hexdigest()
+    request_id = request_id_of(run_key)
     request: dict[str, Any] | None = ledger.journal(pipeline, request_id).get("request")
     if request is None:
         if not ledger.outcomes(pipeline, "store"):
@@ -30,6 +30,11 @@ def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, A
         ledger.record_step(pipeline, request_id, "request", request)
     count_attempt(ledger, pipeline, request_id)
     return Batch(request["batch"], request_id, "a request"), request["asked"]
+
+
+def request_id_of(run_key: str) -> str:
+    """Under which id a request is journalled."""
+    return hashlib.sha256(f"request {run_key}".encode()).hexdigest()
 
 
 def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service import deliveries, epoch_training, files, health, inference, metrics
+from service import acting, decisions, deliveries, epoch_training, files, health, inference, metrics
 from service.access import check_every_route_is_guarded
 from service.core import Core
 from service.guard import Guard
@@ -30,7 +30,7 @@ def create_app(core: Core) -> FastAPI:
 
     app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
-    for part in (health, inference, files, deliveries, epoch_training, metrics):
+    for part in (health, inference, files, deliveries, decisions, acting, epoch_training, metrics):
         app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)

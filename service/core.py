@@ -18,6 +18,7 @@ from deployments.settings import Settings
 from service.counters import Counters
 from service.feed import Feed
 from service.idempotency import forget_old_keys
+from service.loop import Loop
 from service.recording import Recorder
 from service.served import Versions
 from service.settings import ServiceSettings
@@ -41,6 +42,7 @@ class Core:
     feed: Feed
     versions: Versions
     recorder: Recorder
+    loop: Loop
     counters: Counters
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
@@ -85,6 +87,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Feed(runs),
         Versions(ledger, settings.home),
         Recorder(ledger, settings.home, now, service.receipt_seconds),
+        Loop(settings.home, settings.prefect_port, service.prefect_api),
         Counters(),
     )
 

@@ -28,6 +28,9 @@ class ServiceSettings(BaseSettings):
     stop_seconds: float = Field(default=10, gt=0, description="what requests and trainings get to end in")
     receipt_seconds: float = Field(default=0.2, gt=0, description="after which predictions are on disk")
     receipts_first: bool = Field(default=False, description="answer only once the receipt is on disk")
+    prefect_api: str | None = Field(
+        default=None, pattern=r"^https?://", description="Prefect's API; null: that of the home's own lehr up"
+    )
     trainings_at_once: int = Field(default=1, ge=1, description="more wait until one has ended")
 
     @property
