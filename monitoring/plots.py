@@ -125,7 +125,7 @@ def plot_costs(records: Sequence[Record]) -> Plot:
     return {"data": [loop, line] if any(retrained) else [loop], "layout": layout}
 
 
-def countchannels_of(records: Sequence[Record]) -> int:
+def count_channels(records: Sequence[Record]) -> int:
     """How many channels were watched over all batches."""
     return len({name for r in records for name in channels_of(r)})
 
