@@ -92,8 +92,8 @@ class Loop:
         if not runs:
             return {}
         chosen = {"flow_run_id": {"any_": [run.id for run in runs]}, "type": {"any_": ["progress"]}}
-        found = self._call("POST", "/artifacts/filter", {"artifacts": chosen, "sort": "CREATED_ASC"})
-        return {artifact["flow_run_id"]: float(artifact["data"]) for artifact in found}
+        newest_first = self._call("POST", "/artifacts/filter", {"artifacts": chosen, "sort": "UPDATED_DESC"})
+        return {artifact["flow_run_id"]: float(artifact["data"]) for artifact in reversed(newest_first)}
 
     def _run(self, found: dict[str, Any]) -> Run:
         state, flow_id = found["state"] or {}, found["flow_id"]

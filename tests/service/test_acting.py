@@ -78,6 +78,7 @@ class Worker:
 
     def _work(self) -> None:
         from prefect import flow
+        from prefect.artifacts import create_progress_artifact
         from prefect.client.orchestration import get_client
         from prefect.flow_engine import run_flow_sync
 
@@ -88,6 +89,8 @@ class Worker:
         @flow(name="retrain")
         def as_far_as_the_question(reason: str) -> None:
             batch, _ = open_request(line.ledger, "line", run_id, {"reason": reason})
+            for percent in (20.0, 40.0):
+                create_progress_artifact(percent, description="learn")
             verdict = Verdict(True, (Check("threshold", 0.9, 0.6, True, "threshold: 0.9 accuracy"),))
             exported, judged = Exported(3, 0.0), Judged(verdict, 0.9, True, 2)
             for step, result in {"export:update": {"version": 3}, "judge:update": as_json(judged)}.items():
@@ -144,13 +147,14 @@ def test_a_rollback_is_begun(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["flow"]) == (202, "roll-back")
 
 
-def test_a_person_refuses_over_http(client: httpx.Client, plant: Plant) -> None:
+def test_a_person_refuses_over_http(client: httpx.Client, plant: Plant, core: Core) -> None:
     run_id = client.post(f"{LINE}/retrain", json={"reason": "to be refused"}).json()["run_id"]
     with Worker(plant, run_id) as worker:
         approval = first_approval(client)
         assert (approval["run_id"], approval["asked"], approval["batch"]) == (run_id, "to be refused", 2)
         assert (approval["version"], approval["champion"], approval["score"]) == (3, 2, 0.9)
         assert approval["checks"] == [{"name": "threshold", "passed": True, "text": "0.9 accuracy"}]
+        assert core.loop.progress(core.loop.paused("line")) == {run_id: 40.0}
         given = client.post(f"{LINE}/approvals/{run_id}", json={"approve": False, "reason": "not today"})
         assert (given.status_code, given.json()["approve"]) == (200, False)
         assert client.post(f"{LINE}/approvals/{run_id}", json={"approve": True, "reason": "late"}).status_code == 404

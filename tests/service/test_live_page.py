@@ -42,10 +42,14 @@ def training(core: Core, name: str, epochs: int) -> str:
     core.runs.desire(run, "pause")
     core.runs.change_state(run, "running")
     for epoch in range(1, epochs + 1):
-        metrics = EpochMetrics(epoch, 1 / epoch, None, 1.1 / epoch, 0.8, 0.1, 0.01).to_dict()
-        best = {"epoch": epoch, "loss": 1.1 / epoch, "accuracy": 0.8}
-        core.runs.append(run, "epoch", {"metrics": metrics, "total_epochs": 40, "best": best})
+        core.runs.append(run, "epoch", done(epoch))
     return run
+
+
+def done(epoch: int) -> dict[str, Any]:
+    """What a training says of an epoch."""
+    metrics = EpochMetrics(epoch, 1 / epoch, None, 1.1 / epoch, 0.8, 0.1, 0.01).to_dict()
+    return {"metrics": metrics, "total_epochs": 40, "best": {"epoch": epoch, "loss": 1.1 / epoch, "accuracy": 0.8}}
 
 
 def test_what_anybody_gets_tells_nothing_and_runs_nothing_else(app: FastAPI, address: str) -> None:
@@ -97,21 +101,42 @@ def test_it_is_read_on_a_phone_and_by_a_screen_reader(
 
 
 def test_a_training_is_followed_paused_resumed_and_cancelled(
+    browser: Any, address: str, secrets: Secrets, core: Core
+) -> None:
+    core.trainings._at_once = 0  # pyright: ignore[reportPrivateUsage]  # the test says what happens in it
+    run = core.runs.create("line 3", {"request": {"epochs": 40}}).id
+    with page_of(browser, address, secrets["train"]) as page:
+        page.get_by_text("pending", exact=True).wait_for()
+        core.runs.change_state(run, "running")
+        for epoch in range(1, 8):
+            core.runs.append(run, "epoch", done(epoch))
+        page.get_by_text("epoch 7 of 40").wait_for()
+        steer(page)
+    assert core.runs.get(run).state == "cancelled"
+
+
+@pytest.mark.torture
+def test_a_real_training_is_followed_paused_resumed_and_cancelled(
     browser: Any, address: str, secrets: Secrets, admin: httpx.Client, core: Core
 ) -> None:
     run = begin(admin, name="line 3", epochs=20_000, early_stopping_patience=20_000)
     with page_of(browser, address, secrets["train"]) as page:
         page.get_by_text(re.compile(r"epoch \d+ of 20000")).wait_for()
-        page.locator('[data-plot="loss"] .scatterlayer').wait_for()
-        page.get_by_role("button", name="Pause line 3").click()
-        page.get_by_text("paused", exact=True).wait_for()
-        assert core.runs.get(run).state == "paused"
-        page.get_by_role("button", name="Resume line 3").click()
+        steer(page, runs=True)
+    assert core.runs.get(run).state == "cancelled"
+
+
+def steer(page: Any, runs: bool = False) -> None:
+    """Pause, resume and cancel the training; runs: whether there is a process that takes it up again."""
+    page.locator('[data-plot="loss"] .scatterlayer').wait_for()
+    page.get_by_role("button", name="Pause line 3").click()
+    page.get_by_text("paused", exact=True).first.wait_for()
+    page.get_by_role("button", name="Resume line 3").click()
+    if runs:
         page.get_by_text("running", exact=True).wait_for()
-        page.get_by_role("button", name="Cancel line 3").click()
-        page.get_by_role("button", name="End it").click()
-        page.get_by_text("cancelled", exact=True).wait_for()
-        assert core.runs.get(run).state == "cancelled"
+    page.get_by_role("button", name="Cancel line 3").click()
+    page.get_by_role("button", name="End it").click()
+    page.get_by_text("cancelled", exact=True).first.wait_for()
 
 
 def test_a_service_that_is_gone_is_told_of_and_found_again(
