@@ -6,8 +6,8 @@ import {Refused, Unreachable, get, signIn, signOut, signedIn} from "./service.js
 import {leaveTrainings, showTrainings} from "./trainings.js";
 import {plural} from "./words.js";
 
-const LOOK_MILLISECONDS = 2_000, HIDDEN_MILLISECONDS = 15_000;
-let known = null, timer = null, looking = false, seenAt = null;
+const LOOK_MILLISECONDS = 2_000, HIDDEN_MILLISECONDS = 15_000, SAID_MILLISECONDS = 20_000;
+let known = null, timer = null, looking = false, seenAt = null, saidUntil = null;
 
 const may = (role) => known.roles.includes(role) || known.roles.includes("admin");
 
@@ -84,6 +84,8 @@ function state(name, text) {
 
 function told(text) {
   write(byId("done"), text);
+  clearTimeout(saidUntil);
+  saidUntil = setTimeout(() => write(byId("done"), ""), SAID_MILLISECONDS);
   look();
 }
 

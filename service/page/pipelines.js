@@ -157,7 +157,7 @@ async function showRuns(element, {name, earlier}) {
   element.querySelector('[data-do="roll-back"]').disabled = !up || earlier.length === 0;
   show(element.querySelector(".runs"), "run", [...going, ...broken], (run) => run.run_id, (item, run) => {
     const why = run.reason ? `: ${run.reason}` : "";
-    fill(item, {flow: cause[run.flow] ?? run.flow, text: `${run.state.toLowerCase()}${why}`});
+    fill(item, {flow: cause[run.flow] ?? run.flow, text: `${run.state === "Paused" ? "waits for a person" : run.state.toLowerCase()}${why}`});
     item.querySelector(".chip").dataset.action = run.at_work ? "update" : "quarantined";
     const bar = item.querySelector("progress");
     bar.hidden = run.progress === null || !run.at_work;

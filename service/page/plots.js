@@ -43,7 +43,7 @@ export function lossFigure(epochs) {
       height: 220, margin: {l: 8, r: 8, t: 8, b: 8}, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: {family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 13, color: "#1d2733"},
       xaxis: {...axis, showgrid: false, ...(x.length < 12 && {dtick: 1}), nticks: 12, range: [1, Math.max(2, x.at(-1))], title: {text: "epoch", font: {size: 12, color: "#66727f"}}},
-      yaxis: {...axis, rangemode: "tozero", title: {text: "loss", font: {size: 12, color: "#66727f"}}},
+      yaxis: {...axis, nticks: 5, title: {text: "loss", font: {size: 12, color: "#66727f"}}},
       legend: {orientation: "h", x: 0, y: 1.02, yanchor: "bottom"}, hovermode: "x unified",
       hoverlabel: {bgcolor: "white", bordercolor: "#e6eaee", font: {color: "#1d2733"}},
     },
