@@ -32,6 +32,15 @@ class BatchEntry:
 
 
 @dataclass(frozen=True)
+class StepResult:
+    """What a step said it did with a batch or a request, and when."""
+
+    batch_id: str
+    result: Any
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Promotion:
     """One version put into production in place of another, and why."""
 
@@ -147,6 +156,12 @@ class Ledger:
         with Session(self._engine) as session:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, step=step).order_by(StepRow.at))
             return {row.batch_id: row.result for row in rows}
+
+    def latest_results(self, pipeline: str, step: str, limit: int) -> list[StepResult]:
+        """What one step said it did the last times, the newest first."""
+        query = select(StepRow).filter_by(pipeline=pipeline, step=step).order_by(StepRow.at.desc()).limit(limit)
+        with Session(self._engine) as session:
+            return [StepResult(row.batch_id, row.result, row.at) for row in session.scalars(query)]
 
     def latest_outcome(self, pipeline: str, step: str, before: int, without: Collection[int] = ()) -> Any:
         """What a step said of the latest batch before this number that it did anything with; None before any.

@@ -111,6 +111,13 @@ class TrainingRuns:
             rows = session.scalars(select(TrainingRunRow).order_by(TrainingRunRow.created_at, TrainingRunRow.id))
             return [_run(row) for row in rows]
 
+    def latest(self, prefix: str, limit: int) -> list[TrainingRun]:
+        """The newest runs whose ids begin so, the newest first."""
+        newest_first = TrainingRunRow.created_at.desc(), TrainingRunRow.id.desc()
+        query = select(TrainingRunRow).where(TrainingRunRow.id.startswith(prefix, autoescape=True))
+        with Session(self._engine) as session:
+            return [_run(row) for row in session.scalars(query.order_by(*newest_first).limit(limit))]
+
     def unfinished(self) -> list[TrainingRun]:
         """The runs that something can still become of, the oldest first."""
         finished = [state for state, following in NEXT_STATES.items() if not following]

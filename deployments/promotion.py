@@ -1,5 +1,6 @@
 """Putting a version into production: the ledger decides, the registry follows."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -10,6 +11,9 @@ from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Promoted
 from deployments.registry import Registry
+
+ROLLED_BACK = "rolled back: "
+"""How the reason of a promotion begins that puts an earlier version back."""
 
 
 def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> str:
@@ -79,7 +83,7 @@ def take_promotion_back(line: Line, promoted: Promoted, previous: int | None) ->
     """
     if previous is None:
         return
-    line.ledger.promote(line.name, previous, promoted.version, None, "rolled back: its promotion was not completed")
+    line.ledger.promote(line.name, previous, promoted.version, None, f"{ROLLED_BACK}its promotion was not completed")
     line.registry.project_champion(previous)
 
 
@@ -90,17 +94,27 @@ def roll_back(ledger: Ledger, registry: Registry, pipeline: str, reason: str, to
     that a second rollback goes further back instead of forward again.
     Raises ValueError, with what is allowed, where there is no such version.
     """
+    champion, target = rollback_of(ledger, pipeline, to)
+    promotion = ledger.promote(pipeline, target, champion, None, f"{ROLLED_BACK}{reason}")
+    registry.project_champion(target)
+    return promotion
+
+
+def rollback_of(ledger: Ledger, pipeline: str, to: int | None) -> tuple[int, int]:
+    """The champion, and the version that a rollback would put in its place; raises ValueError as `roll_back` does."""
     history = ledger.history(pipeline)
     if not history:
         raise ValueError(f"{pipeline} has no champion to roll back")
-    champion = history[-1]
-    earlier = sorted({promotion.version for promotion in history} - {champion.version})
-    first_live = next(promotion for promotion in history if promotion.version == champion.version)
+    champion, earlier = history[-1].version, earlier_versions(history)
+    first_live = next(promotion for promotion in history if promotion.version == champion)
     target = first_live.previous if to is None else to
     if target not in earlier:
-        wrong = f" to {to}" if to is not None else f": version {champion.version} was the first in production"
+        wrong = f" to {to}" if to is not None else f": version {champion} was the first in production"
         allowed = ", ".join(map(str, earlier)) or "none"
         raise ValueError(f"cannot roll {pipeline} back{wrong}; versions that were in production before: {allowed}")
-    promotion = ledger.promote(pipeline, target, champion.version, None, f"rolled back: {reason}")
-    registry.project_champion(target)
-    return promotion
+    return champion, target
+
+
+def earlier_versions(history: Sequence[Promotion]) -> list[int]:
+    """Those that were in production and are not now."""
+    return sorted({promotion.version for promotion in history} - {promotion.version for promotion in history[-1:]})

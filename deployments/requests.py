@@ -22,7 +22,7 @@ def open_request(ledger: Ledger, pipeline: str, run_key: str, asked: dict[str, A
     It stands at the pipeline's newest batch. Raises ValueError where the pipeline has none yet, and where the request
     has ended its process too often.
     """
-    request_id = hashlib.sha256(f"request {run_key}".encode()).hexdigest()
+    request_id = request_id_of(run_key)
     request: dict[str, Any] | None = ledger.journal(pipeline, request_id).get("request")
     if request is None:
         if not ledger.outcomes(pipeline, "store"):
@@ -38,6 +38,11 @@ def next_number(ledger: Ledger, pipeline: str, batch_id: str) -> int:
     entries = ledger.batches(pipeline)
     known = next((entry.number for entry in entries if entry.batch_id == batch_id), None)
     return max((entry.number for entry in entries), default=0) + 1 if known is None else known
+
+
+def request_id_of(run_key: str) -> str:
+    """Under which id a request is journalled."""
+    return hashlib.sha256(f"request {run_key}".encode()).hexdigest()
 
 
 def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:

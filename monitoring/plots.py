@@ -80,7 +80,7 @@ def plot_drift(records: Sequence[Record]) -> Plot | None:
 
     Target and predictions stand on top, then the features; of very many only those that moved most.
     """
-    watched = [(r, _channels(r)) for r in records]
+    watched = [(r, channels_of(r)) for r in records]
     names = _channels_shown([channels for _, channels in watched])
     if not names:
         return None
@@ -127,7 +127,7 @@ def plot_costs(records: Sequence[Record]) -> Plot:
 
 def count_channels(records: Sequence[Record]) -> int:
     """How many channels were watched over all batches."""
-    return len({name for r in records for name in _channels(r)})
+    return len({name for r in records for name in channels_of(r)})
 
 
 def _line(key: str, x: list[int], y: list[float | None], mean: str, number: str) -> dict[str, Any]:
@@ -182,7 +182,8 @@ def action_of(record: Record) -> str:
     return str(record.get("action_taken") or decision["action"])
 
 
-def _channels(record: Record) -> dict[str, Mapping[str, Any]]:
+def channels_of(record: Record) -> dict[str, Mapping[str, Any]]:
+    """Distance and threshold by channel: the target, the predictions, and each feature."""
     drift = record.get("drift") or {}
     own = {name: drift[role] for name, role in OWN_CHANNELS.items() if drift.get(role)}
     return {**own, **drift.get("features", {})}

@@ -29,6 +29,18 @@ class Needs:
         return token
 
 
+class Open:
+    """A dependency that says: anybody may have this, without a token."""
+
+    def __call__(self) -> None:
+        """Nothing is asked for."""
+
+
+def open_to_all() -> Any:
+    """What a route lists among its dependencies that is the same for everybody and tells nothing of the plant."""
+    return Depends(Open())
+
+
 def needs(*roles: Role) -> Any:
     """What a route or router lists among its dependencies to be open to these roles."""
     return Depends(Needs(*roles))
@@ -46,7 +58,16 @@ def roles_of(route: APIRoute) -> set[Role]:
     return {role for d in route.dependant.dependencies if isinstance(d.call, Needs) for role in d.call.roles}
 
 
+def open_paths(app: FastAPI) -> frozenset[str]:
+    """The paths that are served to anybody; only GET, and nothing that depends on what is asked."""
+    routes = [r for r in routes_of(app) if any(isinstance(d.call, Open) for d in r.dependant.dependencies)]
+    for route in routes:
+        assert route.methods == {"GET"} and "{" not in route.path, f"{route.path} cannot be open to all"
+    return frozenset(route.path for route in routes)
+
+
 def check_every_route_is_guarded(app: FastAPI) -> None:
-    """Nothing is served that does not say which role it is for."""
+    """Nothing is served that does not say which role it is for, or that it is for everybody."""
+    public = open_paths(app)
     for route in routes_of(app):
-        assert roles_of(route), f"{route.path} names no role"
+        assert bool(roles_of(route)) != (route.path in public), f"{route.path} names no role"

@@ -8,14 +8,26 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service import deliveries, epoch_training, files, health, inference, metrics, retraining
-from service.access import check_every_route_is_guarded
+from service import (
+    acting,
+    decisions,
+    deliveries,
+    epoch_training,
+    files,
+    health,
+    inference,
+    live_page,
+    metrics,
+    retraining,
+)
+from service.access import check_every_route_is_guarded, open_paths
 from service.core import Core
 from service.guard import Guard
 from service.limits import limits
 from service.problems import ProblemDetails, handle_problems
 
 VERSION = "1"
+PARTS = (health, inference, files, deliveries, decisions, acting, epoch_training, retraining, metrics, live_page)
 
 
 def create_app(core: Core) -> FastAPI:
@@ -30,12 +42,17 @@ def create_app(core: Core) -> FastAPI:
 
     app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
-    for part in (health, inference, files, deliveries, epoch_training, retraining, metrics):
+    for part in PARTS:
         app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)
     app.add_middleware(
-        Guard, settings=core.service, tokens=core.tokens, counters=core.counters, limit_of=limits(core.service)
+        Guard,
+        settings=core.service,
+        tokens=core.tokens,
+        counters=core.counters,
+        limit_of=limits(core.service),
+        open_paths=open_paths(app),
     )
     app.openapi = _with_problems(app)
     return app

@@ -19,6 +19,7 @@ from service.counters import Counters
 from service.feed import Feed
 from service.idempotency import forget_old_keys
 from service.jobs import Jobs
+from service.loop import Loop
 from service.recording import Recorder
 from service.served import Versions
 from service.settings import ServiceSettings
@@ -43,6 +44,7 @@ class Core:
     feed: Feed
     versions: Versions
     recorder: Recorder
+    loop: Loop
     counters: Counters
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
@@ -88,6 +90,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Feed(runs),
         Versions(ledger, settings.home),
         Recorder(ledger, settings.home, now, service.receipt_seconds),
+        Loop(settings.home, settings.prefect_port, service.prefect_api),
         Counters(),
     )
 

@@ -14,15 +14,19 @@ from data.files import sync_folder
 from data.inbox import waiting
 from deployments.line import inbox_of, stored_schema
 from deployments.pipeline import PipelineConfig
+from deployments.promotion import earlier_versions
 from service.access import needs
 from service.core import Core, CoreOf, now
 from service.idempotency import IdempotencyKey, once
 from service.problems import Problem, documented
 from service.receiving import FILE_BODY, Received, columns_of, receive_file
+from service.tokens import Role
 
 MOST_WAITING = 1000
 """Files in an inbox: with more the loop lags, and deliveries are to come later."""
 LAG_SECONDS = 60
+READERS: tuple[Role, ...] = ("predict", "ingest", "train", "promote")
+"""Who may see where pipelines stand."""
 
 router = APIRouter(prefix="/api/v1/pipelines", tags=["pipelines"])
 Name = Annotated[str, InPath(max_length=100, examples=["glass-line"])]
@@ -36,6 +40,8 @@ class PipelineState(BaseModel):
     champion: int | None = Field(examples=[7], description="the version in production; null: none yet")
     since: datetime | None = None
     reason: str | None = Field(default=None, examples=["bootstrap: the first champion"])
+    earlier: list[int] = Field(examples=[[5, 6]], description="versions that were in production and are not now")
+    decided: datetime | None = Field(default=None, description="when the loop was last done with a batch or request")
     batches: int = Field(examples=[12], description="that came, labels among them")
     waiting: int | None = Field(examples=[0], description="files in the inbox; null: the service has not its file")
 
@@ -67,7 +73,7 @@ class BatchState(BaseModel):
     record: dict[str, Any] | None = None
 
 
-@router.get("", dependencies=[needs("predict", "ingest", "train", "promote")], responses=documented())
+@router.get("", dependencies=[needs(*READERS)], responses=documented())
 def pipelines(core: CoreOf) -> Pipelines:
     """Every pipeline that the service has a file of, or that the ledger knows."""
     names = sorted({*core.pipelines, *core.ledger.pipelines()})
@@ -183,12 +189,15 @@ def _entry(core: Core, name: str, batch_id: str) -> int | None:
 
 
 def _state(core: Core, name: str) -> PipelineState:
-    champion = core.ledger.champion(name)
+    history, decided = core.ledger.history(name), core.ledger.latest_results(name, "finish", 1)
+    champion = history[-1] if history else None
     return PipelineState(
         name=name,
         champion=champion.version if champion else None,
         since=champion.at if champion else None,
         reason=champion.reason if champion else None,
+        earlier=earlier_versions(history),
+        decided=decided[0].at if decided else None,
         batches=len(core.ledger.batches(name)),
         waiting=len(waiting(inbox_of(core.pipelines[name], core.settings))) if name in core.pipelines else None,
     )

@@ -1,9 +1,10 @@
 """Routes: training a network epoch by epoch, and following and steering it meanwhile."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT
@@ -68,6 +69,30 @@ class TaskHistory(BaseModel):
     success: Literal[True] = True
     task_id: str = Field(examples=[TASK])
     history: list[EpochRecord]
+
+
+class Task(BaseModel):
+    """A training among others; its events tell how far it is."""
+
+    task_id: str = Field(examples=[TASK])
+    name: str = Field(examples=["defects of line 3"])
+    training_state: str = Field(examples=["running"])
+    desired: str = Field(examples=["run"], description="what was asked of it last: run, pause, cancel")
+    reason: str | None = None
+    total_epochs: int = Field(examples=[100])
+    created: datetime
+
+
+class Tasks(BaseModel):
+    """Trainings, the newest first."""
+
+    tasks: list[Task]
+
+
+@router.get("/tasks", responses=documented(422))
+def tasks(core: CoreOf, limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> Tasks:
+    """The latest trainings."""
+    return Tasks(tasks=[_task(run) for run in core.runs.latest(PREFIX, limit)])
 
 
 @router.post("/start", responses=documented(404, 422))
@@ -164,6 +189,18 @@ def existing_run(core: Core, task_id: str) -> TrainingRun:
         return core.runs.get(task_id)
     except ValueError:
         raise unknown from None
+
+
+def _task(run: TrainingRun) -> Task:
+    return Task(
+        task_id=run.id,
+        name=run.name,
+        training_state=run.state,
+        desired=run.desired,
+        reason=run.reason,
+        total_epochs=run.config["request"]["epochs"],
+        created=run.created_at,
+    )
 
 
 def _check(core: Core, asked: EpochTraining) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ _HOST = re.compile(r"(\[[0-9a-f:]+\]|[^:\[\]/@\s]+)(:[0-9]{1,5})?", re.IGNORECAS
 class Guard:
     """ASGI middleware that lets a request through to the app only if nothing speaks against it.
 
-    limit_of: how many bytes a request to a path may bring.
+    limit_of: how many bytes a request to a path may bring. open_paths: what anybody gets, without a token.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class Guard:
         tokens: Tokens,
         counters: Counters,
         limit_of: Callable[[str], int],
+        open_paths: frozenset[str] = frozenset(),
     ) -> None:
+        self._open_paths = open_paths
         self._app, self._settings, self._tokens, self._limit_of = app, settings, tokens, limit_of
         self._counters, self._quotas = counters, Quotas(settings.requests_per_minute)
 
@@ -68,6 +70,8 @@ class Guard:
         named = _HOST.fullmatch(host)
         if named is None or named[1].strip("[]").lower() not in self._settings.known_hosts:
             raise Problem(400, "the Host header names another service; LEHR_SERVE_HOSTS lists more names of this one")
+        if scope["method"] == "GET" and scope["path"] in self._open_paths:
+            return
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise Problem(403, "pages of other origins may not call this service")

@@ -1,14 +1,15 @@
 """Is it there, and what does it offer?"""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.access import needs
 from service.core import CoreOf
 from service.problems import Problem, documented
-from service.tokens import ROLES
+from service.tokens import ROLES, Role
 
 router = APIRouter(tags=["service"], dependencies=[needs(*ROLES)], responses=documented())
 
@@ -38,6 +39,21 @@ def is_ready(core: CoreOf) -> Ready:
         raise Problem(503, "a part of the service has ended; its log says why")
     core.ledger.pipelines()
     return Ready()
+
+
+class Known(BaseModel):
+    """Whose token the request brought, and what it may do."""
+
+    name: str = Field(examples=["mes"])
+    roles: list[Role] = Field(examples=[["promote"]])
+    expires: datetime | None = Field(description="null: never")
+
+
+@router.get("/api/v1/token")
+async def whose_token(request: Request) -> Known:
+    """What the service knows of the token that the request brings."""
+    token = request.scope["lehr.token"]
+    return Known(name=token.name, roles=token.roles, expires=token.expires)
 
 
 @router.get("/openapi.json", response_model=dict[str, Any])

@@ -36,7 +36,7 @@ def once(
     """
     if key is None:
         return do()
-    path = _path(home, request.scope["lehr.token"].name, key)
+    path = _folder(home) / f"{key_of(request, key)}.json"
     asked = hashlib.sha256(f"{request.method} {request.url.path}\n{content}".encode()).hexdigest()
     with _LOCKS[int(path.stem[:8], 16) % len(_LOCKS)]:
         if path.exists():
@@ -49,15 +49,16 @@ def once(
         return answer
 
 
+def key_of(request: Request, key: str) -> str:
+    """The key as it is kept: it belongs to the request's token."""
+    return hashlib.sha256(f"{request.scope['lehr.token'].name} {key}".encode()).hexdigest()
+
+
 def forget_old_keys(home: Path, now: datetime) -> None:
     """Remove the answers that are no longer kept."""
     for path in _folder(home).glob("*.json"):
         if path.stat().st_mtime < (now - KEPT).timestamp():
             path.unlink(missing_ok=True)
-
-
-def _path(home: Path, token: str, key: str) -> Path:
-    return _folder(home) / f"{hashlib.sha256(f'{token} {key}'.encode()).hexdigest()}.json"
 
 
 def _folder(home: Path) -> Path:

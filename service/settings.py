@@ -41,6 +41,9 @@ class ServiceSettings(BaseSettings):
     job_deployment: str | None = Field(
         default=None, description="a deployment of the flow train-job, such as train-job/job, that trains instead"
     )
+    prefect_api: str | None = Field(
+        default=None, pattern=r"^https?://", description="Prefect's API; null: that of the home's own lehr up"
+    )
     trainings_at_once: int = Field(default=1, ge=1, description="more wait until one has ended")
 
     @property

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from service.app import create_app
 from service.core import Core, make_core, now
 from service.settings import ServiceSettings
 from service.tokens import ROLES, make_token, tokens_path
+from tests.service.browsing import chromium
 
 Secrets = dict[str, str]
 
@@ -28,6 +30,12 @@ def home(tmp_path: Path) -> Path:
 def secrets(home: Path) -> Secrets:
     """A token for each role, by role."""
     return {role: make_token(tokens_path(home), role, [role], None, now()) for role in ROLES}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -66,10 +74,11 @@ def client_with(address: str, secret: str) -> httpx.Client:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Generator[str]:
+def listening(app: FastAPI, port: int = 0) -> Generator[str]:
     """Serve the app from a thread; inside, it answers at this address."""
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=2
         )

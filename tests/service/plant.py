@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from data.schema import Schema, resolve_schema
 from data.sources import Arrival
 from data.splits import mark_rows
 from deployments.line import _as_json  # pyright: ignore[reportPrivateUsage]
+from deployments.outcomes import Batch
 from deployments.pipeline import PipelineConfig
 from deployments.portable import unpack
+from deployments.report import batch_record
 from deployments.settings import Settings
 from deployments.training import Trained, read_given, train_on
 from deployments.versions import save_version
@@ -59,6 +62,26 @@ class Plant:
         self.ledger.record_step("line", arrival.id, "store", {"delta_version": entry.number - 1, "rows": rows.height})
         return arrival.id
 
+    def finish(self, number: int, name: str, score: float, reason: str, passed: bool = True) -> None:
+        """Let the loop be done with the stored batch of this number: updated from, and judged; one sensor drifts."""
+        batch_id = self.deliver(number)
+        check = {"name": "threshold", "value": score, "limit": 0.6, "passed": passed, "text": f"threshold: {score}"}
+        far = {"heat": {"distance": 2.0 * number, "threshold": 3.0}, "speed": {"distance": 0.1, "threshold": 1.0}}
+        journal: dict[str, Any] = {
+            "validate": {"refusal": None, "warnings": [], "rows": 200, "rows_quarantined": 0},
+            "watch": {"score_before": {"accuracy": score}, "drift": {"drifted": number > 1, "features": far}},
+            "decide": {"action": "update", "reason": reason},
+            "learn:update": {"samples": 100, "seconds": 1.0, "notes": []},
+            "judge:update": {"verdict": {"passed": passed, "checks": [check]}, "champion": None, "score": score},
+            **({"promote": {}} if passed else {}),
+        }
+        if passed:
+            self.promote(0)
+        champion = self.ledger.champion("line")
+        batch = Batch(self.ledger.open_batch("line", batch_id, name).number, batch_id, name)
+        record = batch_record(batch, journal, champion.version if champion else None)
+        self.ledger.record_step("line", batch_id, "finish", record)
+
     def promote(self, seed: int) -> int:
         """Put a version into production that was trained with this seed; its number."""
         trained, number = trained_version(self.config.training.seed + seed), self.ledger.next_version("line")
@@ -67,7 +90,7 @@ class Plant:
         digest = save_version(folder, trained.onnx, contents.card, contents.reference, contents.memory)
         self.ledger.register_version("line", number, digest, None, 1, "bootstrap")
         champion = self.ledger.champion("line")
-        self.ledger.promote("line", number, champion.version if champion else None, None, f"seed {seed}")
+        self.ledger.promote("line", number, champion.version if champion else None, {"checks": []}, f"seed {seed}")
         return number
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from service.access import check_every_route_is_guarded, roles_of, routes_of
+from service.access import check_every_route_is_guarded, open_paths, open_to_all, roles_of, routes_of
 from service.core import now
 from service.settings import audit_path
 from service.tokens import ROLES, Role, make_token, tokens_path
@@ -18,8 +18,11 @@ CALLS = ("get", "post", "put", "patch", "delete")
 
 
 def calls(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Method and path of each route of the OpenAPI document, its parameters filled in."""
+    """Method and path of each route of the OpenAPI document that is not for everybody, its parameters filled in."""
+    public = open_paths(app)
     for path, item in app.openapi()["paths"].items():
+        if path in public:
+            continue
         for method in CALLS:
             if method in item:
                 names = {p["name"]: "1" for p in item[method].get("parameters", []) if p["in"] == "path"}
@@ -68,6 +71,14 @@ def test_a_route_without_a_role_is_not_served(app: FastAPI) -> None:
     app.include_router(router)
     with pytest.raises(AssertionError, match="/open names no role"):
         check_every_route_is_guarded(app)
+
+
+def test_what_is_open_to_all_takes_nothing_and_depends_on_nothing(app: FastAPI) -> None:
+    router = APIRouter(dependencies=[open_to_all()])
+    router.post("/act")(lambda: None)
+    app.include_router(router)
+    with pytest.raises(AssertionError, match="/act cannot be open"):
+        open_paths(app)
 
 
 def test_who_was_refused_and_who_changed_something_is_noted_without_secrets(

@@ -59,6 +59,7 @@ def test_nothing_fails_and_nothing_undocumented_is_answered(tmp_path: Path, home
                 "file_id": [sent["file_id"], "0" * 64],
                 "task_id": [run.id, "epoch_training_1"],
                 "job_id": [job["job_id"], "retraining_1"],
+                "run_id": ["5f1c9b1e-8f57-4a59-9d62-6b2f1c3d4e5f"],
                 "batch_id": [batch_id, "0" * 64],
             },
         )
