@@ -19,7 +19,8 @@ class Needs:
         assert roles, "a route is open to nobody unless it names a role"
         self.roles = roles
 
-    def __call__(self, request: Request, _: Annotated[Any, Security(_bearer)]) -> Token:
+    # Not for waiting: what is no coroutine is called in a thread, which takes longer than a prediction.
+    async def __call__(self, request: Request, _: Annotated[Any, Security(_bearer)]) -> Token:
         token: Token | None = request.scope.get("lehr.token")
         if token is None:
             raise Problem(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})

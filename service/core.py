@@ -102,7 +102,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _core(request: Request) -> Core:
+async def _core(request: Request) -> Core:  # a coroutine, so that no thread is needed for it
     return request.app.state.core
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.ledger import Ledger
-from data.row_hashes import hash_readings, hash_windows
+from data.row_hashes import hash_readings, hash_whole_windows
 from deployments.predicting import Asked, hash_of, keep_record, record_of
 from service.batching import Array
 from service.served import Served
@@ -88,9 +88,5 @@ class Recorder:
 
 
 def _hashes(inputs: Array) -> list[bytes]:
-    """Of each sample: of its row, or of its window's rows."""
-    if inputs.ndim == 2:
-        return hash_readings(inputs)
-    samples, length, features = inputs.shape
-    rows = hash_readings(inputs.reshape(-1, features))
-    return hash_windows(rows, np.arange(1, samples + 1) * length - 1, length)
+    """Of each sample: of its row, or of its whole window, as windows that are sent one by one share no rows."""
+    return hash_readings(inputs) if inputs.ndim == 2 else hash_whole_windows(inputs)
