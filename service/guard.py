@@ -65,7 +65,7 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Raise Problem where the request is not to be looked at."""
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        host = ", ".join(headers.getlist("host"))
         named = _HOST.fullmatch(host)
         if named is None or named[1].strip("[]").lower() not in self._settings.known_hosts:
             raise Problem(400, "the Host header names another service; LEHR_SERVE_HOSTS lists more names of this one")

@@ -12,6 +12,7 @@ from service.core import Core, now
 from service.logs import log_to
 from service.settings import LOOPBACK, audit_path
 from service.tokens import make_token, tokens_path
+from service.wire import wire_with
 
 SWITCH_SECONDS = 0.0005
 """After which a thread that computes in Python lets requests go on; ten times as soon as is usual."""
@@ -70,5 +71,6 @@ def _config(core: Core, app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=int(core.service.stop_seconds),
         timeout_keep_alive=75,
+        http=wire_with(core.service.head_seconds),
         ws="none",
     )

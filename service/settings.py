@@ -25,6 +25,7 @@ class ServiceSettings(BaseSettings):
     max_tensor_bytes: int = Field(default=64 * MIB, ge=1024, description="of a request for predictions")
     requests_per_minute: int | None = Field(default=None, ge=1, description="of one token; null: as many as come")
     body_seconds: float = Field(default=30, gt=0, description="how long a client may stay silent amid a request")
+    head_seconds: float = Field(default=20, gt=0, description="what a client gets to say what it wants")
     stop_seconds: float = Field(default=10, gt=0, description="what requests and trainings get to end in")
     receipt_seconds: float = Field(default=0.2, gt=0, description="after which predictions are on disk")
     receipts_first: bool = Field(default=False, description="answer only once the receipt is on disk")
