@@ -87,7 +87,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Jobs(settings, service, runs, ledger, files, now),
         Feed(runs),
         Versions(ledger, settings.home),
-        Recorder(ledger, settings.home, now, service.receipt_seconds),
+        Recorder(ledger, settings.home, now, service.receipt_seconds, service.inputs_share),
         Counters(),
     )
 

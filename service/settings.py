@@ -29,6 +29,7 @@ class ServiceSettings(BaseSettings):
     stop_seconds: float = Field(default=10, gt=0, description="what requests and trainings get to end in")
     receipt_seconds: float = Field(default=0.2, gt=0, description="after which predictions are on disk")
     receipts_first: bool = Field(default=False, description="answer only once the receipt is on disk")
+    inputs_share: float = Field(default=1.0, ge=0, le=1, description="of the predictions whose readings are kept")
     max_model_bytes: int = Field(default=128 * MIB, ge=1024, description="of a model that is sent")
     jobs_at_once: int = Field(default=1, ge=1, description="more retraining jobs wait until one has ended")
     job_memory_bytes: int = Field(default=4096 * MIB, ge=64 * MIB, description="that a job's training may take")
