@@ -46,14 +46,15 @@ def measured(asks: list[Callable[[], bool]], samples: int, seconds: float) -> Lo
     """Do things over and over, a thread each; each says whether it went well and stands for so many samples."""
     times: list[list[float]] = [[] for _ in asks]
     failed: list[int] = [0 for _ in asks]
-    for ask in asks:
-        for _ in range(10):
-            ask()
-    began = time.perf_counter()
+    ready = threading.Barrier(len(asks) + 1)
 
     def work(number: int, ask: Callable[[], bool]) -> None:
+        for _ in range(5):
+            ask()
+        ready.wait()
         at = time.perf_counter()
-        while at - began < seconds:
+        until = at + seconds
+        while at < until:
             failed[number] += not ask()
             before, at = at, time.perf_counter()
             times[number].append(at - before)
@@ -61,6 +62,8 @@ def measured(asks: list[Callable[[], bool]], samples: int, seconds: float) -> Lo
     threads = [threading.Thread(target=work, args=pair) for pair in enumerate(asks)]
     for thread in threads:
         thread.start()
+    ready.wait()
+    began = time.perf_counter()
     for thread in threads:
         thread.join()
     took = time.perf_counter() - began

@@ -94,7 +94,7 @@ def mlflow_body(inputs: np.ndarray) -> bytes:
 def mlserver_serving(folder: Path, models: Mapping[str, bytes], example: bytes, name: str) -> Generator[int | None]:
     """Inside, MLServer answers at this port, in its own process and without further workers; None: it is not there."""
     python = os.environ.get("LEHR_MLSERVER")
-    if python is None:
+    if not python:
         yield None
         return
     port = free_port()
@@ -118,7 +118,7 @@ def mlserver_serving(folder: Path, models: Mapping[str, bytes], example: bytes, 
         settings = {"name": model, "implementation": "runtime.Onnx", "parameters": {"uri": place}}
         (folder / model / "model-settings.json").write_text(json.dumps(settings))
     with in_process(
-        [str(Path(python).parent / "mlserver"), "start", str(folder)],
+        [str(Path(python).absolute().parent / "mlserver"), "start", str(folder)],
         folder / "mlserver.log",
         {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
         lambda: answers(port, f"/v2/models/{name}/infer", example),

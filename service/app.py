@@ -14,6 +14,7 @@ from service.core import Core
 from service.guard import Guard
 from service.limits import limits
 from service.problems import ProblemDetails, handle_problems
+from service.straight import Straight
 
 VERSION = "1"
 
@@ -34,6 +35,7 @@ def create_app(core: Core) -> FastAPI:
         app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)
+    app.add_middleware(Straight, core=core)
     app.add_middleware(
         Guard, settings=core.service, tokens=core.tokens, counters=core.counters, limit_of=limits(core.service)
     )
