@@ -25,7 +25,8 @@ def test_a_run_leaves_its_events_for_the_broker_even_while_that_is_away(
     pipeline: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEHR_EVENTS_REDIS", "redis://127.0.0.1:1")
-    (source / "line-05.csv").write_text("<!DOCTYPE html>")
+    for name in ("line-03.csv", "line-04.csv"):
+        (source / name).write_text(f"<!DOCTYPE html><title>{name}</title>")
     home, told = tmp_path / "home", Told()
     records = run(pipeline, source, home)["batches"]
     ledger = open_ledger(Settings(home=home))
@@ -35,8 +36,8 @@ def test_a_run_leaves_its_events_for_the_broker_even_while_that_is_away(
     by_event = {
         name: [d["payload"] for d in documents if d["event"] == name] for name in {d["event"] for d in documents}
     }
-    assert [p["name"] for p in by_event["lehr.batch.accepted"]] == [f"line-0{i}.csv" for i in (1, 2, 3, 4)]
-    assert [p["name"] for p in by_event["lehr.batch.quarantined"]] == ["line-05.csv"]
+    assert [p["name"] for p in by_event["lehr.batch.accepted"]] == ["line-01.csv", "line-02.csv"]
+    assert [p["name"] for p in by_event["lehr.batch.quarantined"]] == ["line-03.csv", "line-04.csv"]
     promoted = [p["version"] for p in by_event["lehr.version.promoted"]]
     assert promoted == [p.version for p in ledger.history("line")]
     assert len(promoted) == sum(r["promoted"] for r in records if r["status"] == "accepted")
