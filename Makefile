@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-operations test-postgres check bench torture clean
+.PHONY: help setup demo test test-operations test-postgres test-streams check bench torture clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,12 @@ test-postgres: .venv/postgres-ready  ## a plant with its ledger and Prefect in P
 		|| echo "PostgreSQL is not installed, and may not be installed here"
 	@$(BIN)/python -m pytest -m operations -rs tests/operations/test_postgres.py
 
+test-streams: setup  ## consumers of Kafka and of Redis, which is installed where that is allowed, one of two killed
+	@command -v redis-server >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get install --yes -qq redis-server; } \
+		|| echo "Redis is not installed, and may not be installed here"
+	@$(BIN)/python -m pytest -rs tests/data/test_consuming.py tests/data/test_redis_stream.py tests/deployments/test_publishing.py
+
 check: setup     ## lint, types and the dependency rule
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -46,13 +52,20 @@ check: setup     ## lint, types and the dependency rule
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: .venv/bench-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step and of a check
+.venv/mlserver-ready: .venv/ready
+	@$(PYTHON) -m venv .venv/mlserver
+	@.venv/mlserver/bin/python -m pip install --quiet --disable-pip-version-check mlserver==1.7.1 onnxruntime==1.31.1 \
+		|| { echo "MLServer does not install here: it is left out"; rm -rf .venv/mlserver; }
+	@touch $@
+
+bench: .venv/bench-ready .venv/mlserver-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step and of a check
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.loop_step
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
+	@LEHR_MLSERVER=$$(ls .venv/mlserver/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.serving
 
 torture: setup   ## what takes longer to show, forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
 	@$(BIN)/python -m pytest -m torture

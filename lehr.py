@@ -5,7 +5,7 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from commands import loop, plant, receipts, remote, service, streams, tune
+from commands import loop, plant, receipts, remote, served, service, streams, tune
 from service.calls import ServiceError
 from service.client import Client
 
@@ -16,7 +16,7 @@ COMMANDS = (
     *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune),
     *(plant.status, plant.history, plant.rollback, plant.release, plant.up, plant.down, plant.deploy),
     *(receipts.predict, receipts.explain, receipts.verify),
-    *(service.serve, service.token, streams.consume),
+    *(service.serve, service.token, served.served, streams.consume),
 )
 for command in COMMANDS:
     app.command(command)

@@ -78,23 +78,27 @@ def run(
 
 
 def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())], *, home: Path | None = None) -> None:
-    """Bring labels that come later than their rows: files with the key's columns and the target.
+    """Bring labels that come later than their rows: files with the key's columns and the target, or with receipts.
 
     Parameters
     ----------
     pipeline
         The pipeline file.
     files
-        CSV (plain or gzip) or Parquet files. Dropped into an inbox that `lehr run` reads they do the same.
+        CSV (plain or gzip) or Parquet files. Dropped into an inbox that `lehr run` reads they do the same. Files with
+        the column prediction_id bring the labels of predictions that `lehr serve` answered.
     home
         Where lehr keeps its state.
     """
+    from commands.served import by_receipt
     from data.sources import iter_arrivals
     from deployments.labels import check_label_files
     from deployments.line import open_ledger, stored_schema
     from deployments.pipeline import PipelineConfig
 
     settings = settings_at(home)
+    if by_receipt(pipeline, files, settings):
+        return
     check_label_files(stored_schema(PipelineConfig.load(pipeline), open_ledger(settings)), iter_arrivals(files))
     keep_quiet(settings)
     from flows.learn_continuously import learn_continuously

@@ -103,10 +103,13 @@ def rollback(pipeline: Path, *, reason: str, to: int | None = None, home: Path |
         Where lehr keeps its state.
     """
     from deployments.promotion import roll_back
+    from deployments.publishing import broker_config, publish
     from deployments.registry import Registry
 
-    name, ledger = ledger_of(pipeline, home)
-    promotion = roll_back(ledger, Registry(settings_at(home).tracking_uri, name), name, reason, to)
+    (name, ledger), settings = ledger_of(pipeline, home), settings_at(home)
+    promotion = roll_back(ledger, Registry(settings.tracking_uri, name), name, reason, to)
+    if (broker := broker_config(settings)) is not None:
+        publish(broker, ledger, settings.home / name, name)
     console.print(f"version {promotion.version} is in production again (was {promotion.previous})")
 
 

@@ -5,58 +5,91 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Literal
 
 from commands.opening import console, settings_at
+
+if TYPE_CHECKING:
+    from data.consuming import Consumer, FileConsumer
+    from data.kafka import KafkaSource
+    from data.messages import Reader
+    from data.redis_stream import RedisSource
+
+MIB = 2**20
 
 
 def consume(
     pipeline: Path,
     *,
-    topic: str,
-    servers: str,
+    topic: str | None = None,
+    servers: str | None = None,
+    redis: str | None = None,
+    stream: str | None = None,
     group: str | None = None,
+    format: Literal["json", "csv", "file"] = "json",
+    columns: str | None = None,
     rows: int = 1000,
     seconds: float = 60.0,
     most_waiting: int = 20,
+    most_mib: int = 64,
     setting: list[str] | None = None,
     home: Path | None = None,
 ) -> None:
-    """Make batches of a Kafka topic's messages, one JSON object a row, until Ctrl-C or SIGTERM; each message once.
+    """Make batches of a Kafka topic's or a Redis stream's messages, until Ctrl-C or SIGTERM; each message once.
 
     Parameters
     ----------
     pipeline
         The pipeline file; batches go to its inbox.
     topic
-        What to read; messages that are no row go to the topic of the same name with .dead behind it.
+        A topic of Kafka's; messages that nothing can be made of go to the topic of the same name with .dead behind it.
     servers
         Where Kafka is, as host:port,host:port.
+    redis
+        Where Redis is, such as redis://127.0.0.1:6379.
+    stream
+        A stream of Redis'; a message is in its field value. Its dead letters go to the same name with .dead behind it.
     group
-        The consumers that share the topic; default: lehr- and the pipeline's name.
+        The consumers that share the topic or stream; default: lehr- and the pipeline's name.
+    format
+        What a message is: json, an object with a row's columns; csv, lines of cells; file, a whole CSV or Parquet file.
+    columns
+        With csv: the cells' names, separated by commas; default: those of the pipeline's first batch.
     rows
         So many rows of a partition make a batch.
     seconds
         So many seconds after the first row a batch is made of fewer.
     most_waiting
         With so many files in the inbox reading pauses until the loop has taken some.
+    most_mib
+        With file: larger ones are dead letters.
     setting
         Further settings of librdkafka, as name=value, such as security.protocol=ssl.
     home
         Where lehr keeps its state.
     """
-    from data.consuming import Consumer, Cut
+    from data.consuming import Consumer, Cut, FileConsumer
     from deployments.line import inbox_of
     from deployments.pipeline import PipelineConfig
 
-    try:
-        from data.kafka import KafkaSource
-    except ImportError:
-        raise ValueError("Kafka needs the extra kafka: pip install 'lehr[kafka]'") from None
-    given = dict(_pair(text) for text in setting or [])
     name, inbox = PipelineConfig.load(pipeline).name, inbox_of(pipeline, settings_at(home))
-    source = KafkaSource(topic, group or f"lehr-{name}", {**given, "bootstrap.servers": servers}, inbox)
-    consumer = Consumer(source, inbox, Cut(rows, seconds, most_waiting), time.monotonic, lambda: datetime.now(UTC))
-    console.print(f"{topic} → {inbox}", highlight=False)
+    cut, now = Cut(rows, seconds, most_waiting), lambda: datetime.now(UTC)
+    read = None if format == "file" else _reader(format, columns, name, home)
+    if redis is not None and stream is not None and topic is servers is None and not setting:
+        source = _redis(redis, stream, group or f"lehr-{name}", seconds)
+    elif topic is not None and servers is not None and redis is stream is None:
+        source = _kafka(topic, group or f"lehr-{name}", servers, setting or [], inbox)
+    else:
+        raise ValueError("give --topic and --servers for Kafka, or --redis and --stream")
+    if read is None:
+        consumer = FileConsumer(source, inbox, most_mib * MIB, most_waiting, now)
+    else:
+        consumer = Consumer(source, read, inbox, cut, time.monotonic, now)
+    console.print(f"{topic or stream} → {inbox}", highlight=False)
+    _until_told(consumer, source)
+
+
+def _until_told(consumer: "Consumer | FileConsumer", source: "KafkaSource | RedisSource") -> None:
     told = _told_to_stop()
     try:
         while not told:
@@ -64,7 +97,45 @@ def consume(
         consumer.finish()
     finally:
         source.close()
-    console.print(f"{consumer.rows:,} rows taken, {consumer.rejected:,} messages rejected")
+    console.print(f"{consumer.taken:,} {consumer.unit} taken, {consumer.rejected:,} messages rejected")
+
+
+def _reader(format: str, columns: str | None, name: str, home: Path | None) -> "Reader":
+    """What makes rows of a message."""
+    from data.messages import csv_reader, read_json
+    from deployments.line import open_ledger
+
+    if format == "json":
+        return read_json
+    if columns is not None:
+        return csv_reader([column.strip() for column in columns.split(",")])
+    kept = open_ledger(settings_at(home)).schema(name)
+    if kept is None:
+        raise ValueError(f"name the cells with --columns: no batch of {name} has come yet that could tell them")
+    return csv_reader(kept["columns"])
+
+
+def _kafka(topic: str, group: str, servers: str, settings: list[str], inbox: Path) -> "KafkaSource":
+    try:
+        from data.kafka import KafkaSource
+    except ImportError:
+        raise ValueError("Kafka needs the extra kafka: pip install 'lehr[kafka]'") from None
+    given = dict(_pair(text) for text in settings)
+    return KafkaSource(topic, group, {**given, "bootstrap.servers": servers}, inbox)
+
+
+def _redis(url: str, stream: str, group: str, seconds: float) -> "RedisSource":
+    """A member that says nothing for twice as long as a batch takes is taken for dead."""
+    try:
+        from redis import RedisError
+
+        from data.redis_stream import RedisSource
+    except ImportError:
+        raise ValueError("Redis needs the extra redis: pip install 'lehr[redis]'") from None
+    try:
+        return RedisSource(url, stream, group, claim_seconds=2 * seconds + 30)
+    except RedisError as error:
+        raise ValueError(f"Redis does not answer: {error}") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

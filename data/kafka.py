@@ -5,14 +5,15 @@ nothing is lost or taken twice whatever is killed between the file and the commi
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from data.consuming import Place
-from data.messages import Message, last_offset
+from data.messages import Message
+from data.stream_files import last_offset
 
 MOST_AT_ONCE = 5_000
 FLUSH_SECONDS = 30.0
@@ -25,8 +26,11 @@ _log = logging.getLogger("lehr.kafka")
 class KafkaSource:
     """A topic, read as a member of a group.
 
-    settings: librdkafka's, such as bootstrap.servers and security.protocol. inbox: where the rows go.
+    settings: librdkafka's, such as bootstrap.servers and security.protocol. inbox: where the rows go. A header `name`
+    says what a file is called.
     """
+
+    in_order = True
 
     def __init__(self, topic: str, group: str, settings: Mapping[str, str], inbox: Path) -> None:
         self._topic, self._inbox = topic, inbox
@@ -53,7 +57,7 @@ class KafkaSource:
                 continue
             topic, partition, offset = found.topic(), found.partition(), found.offset()
             assert topic is not None and partition is not None and offset is not None, "a message has a place"
-            messages.append(Message(topic, partition, offset, found.value() or b""))
+            messages.append(Message(topic, partition, offset, found.value() or b"", _name_in(found.headers())))
         return [message for message in messages if (message.topic, message.partition) not in self._lost]
 
     def lost(self) -> set[Place]:
@@ -61,9 +65,10 @@ class KafkaSource:
         lost, self._lost = self._lost, set()
         return lost
 
-    def commit(self, message: Message) -> None:
+    def commit(self, messages: Sequence[Message]) -> None:
         """As `Source` says; where the partition is another's by now, that one finds the inbox's end by itself."""
-        after = TopicPartition(message.topic, message.partition, message.offset + 1)
+        last = messages[-1]
+        after = TopicPartition(last.topic, last.partition, last.offset + 1)
         try:
             self._consumer.commit(offsets=[after], asynchronous=False)
         except KafkaException as error:
@@ -104,6 +109,11 @@ class KafkaSource:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._lost |= {(place.topic, place.partition) for place in partitions}
+
+
+def _name_in(headers: Any) -> str | None:
+    found = next((value for name, value in headers or [] if name == "name"), None)
+    return None if found is None else found.decode(errors="replace")
 
 
 def _refuse_fatal(error: KafkaError) -> None:

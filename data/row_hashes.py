@@ -31,8 +31,12 @@ def hash_frame(frame: pl.DataFrame) -> RowsHash:
 
 def hash_readings(readings_NC: NDArray[np.float32]) -> list[bytes]:
     """The SHA-256 of each row of readings as little-endian float32, every missing one as the same NaN."""
-    canonical_NC = np.where(np.isnan(readings_NC), np.float32(np.nan), readings_NC + np.float32(0)).astype("<f4")
-    return [hashlib.sha256(row_C).digest() for row_C in canonical_NC]
+    return _digests(readings_NC)
+
+
+def hash_whole_windows(readings_BLC: NDArray[np.float32]) -> list[bytes]:
+    """The SHA-256 of each window's readings, written as those of a row: for windows that share no rows."""
+    return _digests(readings_BLC)
 
 
 def hash_windows(rows_N: list[bytes], ends_B: NDArray[np.int64], length: int) -> list[bytes]:
@@ -40,6 +44,12 @@ def hash_windows(rows_N: list[bytes], ends_B: NDArray[np.int64], length: int) ->
     if length == 1:
         return [rows_N[end] for end in ends_B]
     return [hashlib.sha256(b"".join(rows_N[end + 1 - length : end + 1])).digest() for end in ends_B]
+
+
+def _digests(readings: NDArray[np.float32]) -> list[bytes]:
+    canonical = np.where(np.isnan(readings), np.float32(np.nan), readings + np.float32(0)).astype("<f4").tobytes()
+    size = len(canonical) // max(1, len(readings))
+    return [hashlib.sha256(canonical[i : i + size]).digest() for i in range(0, len(canonical), max(1, size))]
 
 
 def _hash_column(column: pl.Series) -> str:

@@ -42,6 +42,10 @@ class Schema:
         timestamp, group = (c if c in self.key else None for c in (self.timestamp, self.group))
         return replace(self, features=(), timestamp=timestamp, group=group)
 
+    def of_receipts(self, receipt: str) -> "Schema":
+        """The columns of a file of labels for predictions: the receipt's and the target."""
+        return replace(self, features=(), timestamp=None, group=None, key=(receipt,))
+
     def of_inputs(self, given: Sequence[str]) -> "Schema":
         """What a prediction reads of a file with these columns: the features, and time and group where they are given.
 

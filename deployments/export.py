@@ -68,7 +68,10 @@ def load_state(onnx_bytes: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "the training state in this ONNX file was changed after it was exported; "
             "restore the file from a backup, or roll back to an earlier version"
         )
-    return json.loads(found[_CONFIG]), safetensors.torch.load(base64.b64decode(found[_STATE]))
+    try:
+        return json.loads(found[_CONFIG]), safetensors.torch.load(base64.b64decode(found[_STATE]))
+    except (ValueError, RecursionError, safetensors.SafetensorError) as error:  # whoever made it hashed it too
+        raise ValueError(f"the training state in this ONNX file is none that lehr exported: {error}"[:300]) from None
 
 
 def open_onnx(onnx_bytes: bytes) -> onnx.ModelProto:

@@ -15,6 +15,7 @@ from data.readers import read_columns
 from data.schema import Schema, resolve_schema
 from data.sources import Arrival
 from deployments.pipeline import PipelineConfig
+from deployments.publishing import BrokerConfig, broker_config, publish
 from deployments.registry import Registry
 from deployments.settings import Settings
 from learning.config import Strategy
@@ -22,7 +23,10 @@ from learning.config import Strategy
 
 @dataclass(frozen=True)
 class Line:
-    """A pipeline with its ledger, feature store and registry; everything else is derived from these."""
+    """A pipeline with its ledger, feature store and registry; everything else is derived from these.
+
+    broker: where events are told besides Prefect; None: nowhere.
+    """
 
     config: PipelineConfig
     schema: Schema
@@ -31,6 +35,7 @@ class Line:
     ledger: Ledger
     store: FeatureStore
     registry: Registry
+    broker: BrokerConfig | None = None
 
     @property
     def name(self) -> str:
@@ -127,7 +132,16 @@ def open_line(
         registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
         registry.reconcile(ledger)
         store = FeatureStore(folder / "store", config.data.target)
-        yield Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry)
+        broker = broker_config(settings)
+        line = Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry, broker)
+        yield line
+        tell_others(line)
+
+
+def tell_others(line: Line) -> None:
+    """Send what is to be told of the pipeline, where a broker is configured."""
+    if line.broker is not None:
+        publish(line.broker, line.ledger, line.folder, line.name)
 
 
 def read_line(pipeline: Path, settings: Settings) -> Line:

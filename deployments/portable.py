@@ -64,8 +64,11 @@ def unpack(model: bytes) -> Packed:
         raise ValueError(
             "what this ONNX file says about its training was changed after it was exported; restore it from a backup"
         )
-    memory, holdout = (pl.read_parquet(BytesIO(files[name])) for name in (MEMORY, HOLDOUT))
-    return Packed(json.loads(files[CARD]), files[REFERENCE], memory, holdout)
+    try:
+        memory, holdout = (pl.read_parquet(BytesIO(files[name])) for name in (MEMORY, HOLDOUT))
+        return Packed(json.loads(files[CARD]), files[REFERENCE], memory, holdout)
+    except (ValueError, RecursionError, pl.exceptions.PolarsError) as error:  # whoever made it hashed it too
+        raise ValueError(f"what this ONNX file says about its training is none of lehr's: {error}"[:300]) from None
 
 
 def _times_too_large(frame: pl.DataFrame) -> int:

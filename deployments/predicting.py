@@ -12,18 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from data.files import write_whole
 from data.inputs import ROW
 from data.ledger import Ledger, Prediction
-from data.row_hashes import hash_readings, hash_windows
+from data.row_hashes import hash_readings, hash_whole_windows, hash_windows
 from data.samples import Samples
 from data.schema import Schema
 from data.windows import make_samples
 from deployments.champions import Version, version_of
 from deployments.line import Line
 from monitoring.performance import Predictions
+
+_SAMPLES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,12 @@ def windows_of(inputs: pl.DataFrame, schema: Schema, length: int, classes: list[
     ends_B = (samples.starts_B + length - 1).numpy()
     hashes_N = hash_readings(samples.rows_NC.numpy())
     return Windows(samples, inputs[ROW].to_numpy().astype(np.int64)[ends_B], hash_windows(hashes_N, ends_B, length))
+
+
+def hash_samples(samples: Samples) -> list[bytes]:
+    """The hash of each window as the service takes it, whole; of a row the row's own."""
+    parts = torch.arange(len(samples)).split(_SAMPLES_AT_ONCE)
+    return [digest for part in parts for digest in hash_whole_windows(samples.inputs(part).contiguous().numpy())]
 
 
 def record_path(folder: Path, prediction: Prediction) -> Path:

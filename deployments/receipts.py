@@ -15,7 +15,7 @@ from data.ledger import BatchEntry, Ledger, Prediction, Promotion, VersionEntry
 from data.schema import resolve_schema
 from data.sources import Arrival
 from deployments.pipeline import PipelineConfig
-from deployments.predicting import record_path, windows_of
+from deployments.predicting import hash_samples, record_path, windows_of
 from deployments.versions import load_card
 
 ID = re.compile(r"([0-9a-f]{20})-([1-9][0-9]*)")
@@ -92,9 +92,10 @@ def _compare(
     assert kept is not None, "who predicts has declared columns"
     schema, length = resolve_schema(config.data, config.task, kept["columns"]), config.data.window.length
     windows = windows_of(read_inputs(given, schema, length), schema, length, card["classes"])
-    hashes = {int(row): digest.hex() for row, digest in zip(windows.rows_B, windows.sha256_B, strict=True)}
-    same = [row for row, digest in hashes.items() if digest == answer["row_sha256"]]
-    matches = hashes.get(place.row) == answer["row_sha256"]
+    rows, digest = [int(row) for row in windows.rows_B], bytes.fromhex(answer["row_sha256"])
+    pairs = zip(rows, windows.sha256_B, hash_samples(windows.samples), strict=True)
+    same = [row for row, *hashes in pairs if digest in hashes]
+    matches = place.row in same
     return {
         "name": given.name,
         "same_file": given.id == place.request.input_sha256,

@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         default=None, description="a notification block of Prefect's, such as slack-webhook/plant"
     )
 
+    events_kafka: str | None = Field(default=None, description="where events are told, as host:port,host:port")
+    events_redis: str | None = Field(default=None, description="where events are told, such as redis://127.0.0.1:6379")
+    events_topic: str = Field(default="lehr.events", min_length=1, description="the topic or stream of events")
+    events_settings: dict[str, str] = Field(default={}, description="further settings of librdkafka, as JSON")
+
     @property
     def ledger_url(self) -> str:
         """SQLAlchemy's URL of the ledger."""

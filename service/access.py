@@ -1,10 +1,12 @@
 """Which role a route asks for: every route names one, and a client without it is refused."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import HTTPBearer
+from starlette.types import Scope
 
 from service.problems import Problem
 from service.tokens import Role, Token
@@ -19,14 +21,20 @@ class Needs:
         assert roles, "a route is open to nobody unless it names a role"
         self.roles = roles
 
-    def __call__(self, request: Request, _: Annotated[Any, Security(_bearer)]) -> Token:
-        token: Token | None = request.scope.get("lehr.token")
-        if token is None:
-            raise Problem(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
-        if not any(token.may(role) for role in self.roles):
-            wanted, has = " or ".join(self.roles), ", ".join(token.roles)
-            raise Problem(403, f"this needs a token with the role {wanted}; {token.name} has {has}")
-        return token
+    # Not for waiting: what is no coroutine is called in a thread, which takes longer than a prediction.
+    async def __call__(self, request: Request, _: Annotated[Any, Security(_bearer)]) -> Token:
+        return check_roles(request.scope, self.roles)
+
+
+def check_roles(scope: Scope, roles: Sequence[Role]) -> Token:
+    """The request's token; raises Problem 401 where there is none, and 403 where it has none of the roles."""
+    token: Token | None = scope.get("lehr.token")
+    if token is None:
+        raise Problem(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+    if not any(token.may(role) for role in roles):
+        wanted, has = " or ".join(roles), ", ".join(token.roles)
+        raise Problem(403, f"this needs a token with the role {wanted}; {token.name} has {has}")
+    return token
 
 
 class Open:

@@ -25,6 +25,7 @@ from service.core import Core
 from service.guard import Guard
 from service.limits import limits
 from service.problems import ProblemDetails, handle_problems
+from service.straight import Straight
 
 VERSION = "1"
 PARTS = (health, inference, files, deliveries, decisions, acting, epoch_training, retraining, metrics, live_page)
@@ -46,6 +47,7 @@ def create_app(core: Core) -> FastAPI:
         app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)
+    app.add_middleware(Straight, core=core)
     app.add_middleware(
         Guard,
         settings=core.service,

@@ -89,7 +89,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Jobs(settings, service, runs, ledger, files, now),
         Feed(runs),
         Versions(ledger, settings.home),
-        Recorder(ledger, settings.home, now, service.receipt_seconds),
+        Recorder(ledger, settings.home, now, service.receipt_seconds, service.inputs_share),
         Loop(settings.home, settings.prefect_port, service.prefect_api),
         Counters(),
     )
@@ -105,7 +105,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _core(request: Request) -> Core:
+async def _core(request: Request) -> Core:  # a coroutine, so that no thread is needed for it
     return request.app.state.core
 
 

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.counters import Counters
+from service.limits import PREDICTIONS
 from service.problems import Problem, problem_response
 from service.quotas import Quotas
 from service.settings import ServiceSettings
@@ -66,7 +67,7 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Raise Problem where the request is not to be looked at."""
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        host = ", ".join(headers.getlist("host"))
         named = _HOST.fullmatch(host)
         if named is None or named[1].strip("[]").lower() not in self._settings.known_hosts:
             raise Problem(400, "the Host header names another service; LEHR_SERVE_HOSTS lists more names of this one")
@@ -143,8 +144,9 @@ class _Noted:
         _log.info("answered", extra=self._entry())
 
     def _audit(self) -> None:
-        """Before the answer leaves: what somebody was told of is written down."""
-        if self._status in (401, 403) or self._scope["method"] not in ("GET", "HEAD"):
+        """Before the answer leaves: what somebody was told of is written down. Predictions have receipts instead."""
+        reads = self._scope["method"] in ("GET", "HEAD") or self._scope["path"].endswith(PREDICTIONS)
+        if self._status in (401, 403) or not reads:
             _audit.info("refused" if self._status in (401, 403) else "done", extra=self._entry())
 
     def _entry(self) -> dict[str, Any]:

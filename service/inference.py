@@ -23,8 +23,10 @@ from service.tensors import (
     encode_response,
     parse_request,
 )
+from service.tokens import Role
 
-router = APIRouter(prefix="/v2", tags=["inference"], dependencies=[needs("predict")])
+ROLE: Role = "predict"
+router = APIRouter(prefix="/v2", tags=["inference"], dependencies=[needs(ROLE)])
 Name = Annotated[str, InPath(max_length=100, examples=["glass-line"])]
 Number = Annotated[int, InPath(ge=1, le=2**31 - 1, examples=[7])]
 INFER: dict[str, Any] = {
@@ -114,7 +116,7 @@ async def version_metadata(name: Name, version: Number, core: CoreOf) -> ModelMe
 @router.post("/models/{name}/infer", responses={**documented(404, 415, 422, 503), **ANSWER}, openapi_extra=INFER)
 async def infer(name: Name, request: Request, core: CoreOf) -> Response:
     """Predict with the version in production; the answer names it, and the receipt of each sample."""
-    return await _infer(core, await served(core, name), request)
+    return await answer(core, name, None, request)
 
 
 @router.post(
@@ -124,7 +126,7 @@ async def infer(name: Name, request: Request, core: CoreOf) -> Response:
 )
 async def infer_with_version(name: Name, version: Number, request: Request, core: CoreOf) -> Response:
     """Predict with this version, whether it is in production or not."""
-    return await _infer(core, await served(core, name, version), request)
+    return await answer(core, name, version, request)
 
 
 async def served(core: Core, name: str, version: int | None = None) -> Served:
@@ -140,7 +142,9 @@ async def served(core: Core, name: str, version: int | None = None) -> Served:
     return found
 
 
-async def _infer(core: Core, version: Served, request: Request) -> Response:
+async def answer(core: Core, name: str, number: int | None, request: Request) -> Response:
+    """Predict what a request brings, by a version or the one in production; raises Problem for what cannot be."""
+    version = await served(core, name, number)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem(415, "compressed requests are not read here; send the tensors as they are")
     body, head_length, model = await request.body(), request.headers.get(HEAD_LENGTH), version.model

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from service.settings import ServiceSettings
 
 DELIVERIES = ("/batches", "/labels")
+PREDICTIONS = "/infer"
 
 
 def limits(settings: ServiceSettings) -> Callable[[str], int]:
@@ -15,6 +16,6 @@ def limits(settings: ServiceSettings) -> Callable[[str], int]:
             return settings.max_data_bytes + settings.max_model_bytes
         if path == "/api/v1/files" or (path.startswith("/api/v1/pipelines/") and path.endswith(DELIVERIES)):
             return settings.max_data_bytes
-        return settings.max_tensor_bytes if path.endswith("/infer") else settings.max_body_bytes
+        return settings.max_tensor_bytes if path.endswith(PREDICTIONS) else settings.max_body_bytes
 
     return limit_of

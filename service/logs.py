@@ -1,11 +1,12 @@
 """Structured logs: one JSON object a line. What a request carries is never in them, only where it went."""
 
-import json
 import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 AUDIT_FILES, AUDIT_BYTES = 20, 10_000_000
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -22,7 +23,7 @@ class JsonLines(logging.Formatter):
         entry |= {"event": record.getMessage(), **given}
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return orjson.dumps(entry, default=str).decode()
 
 
 def log_to(audit: Path) -> None:

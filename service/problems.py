@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -72,6 +73,7 @@ def handle_problems(app: FastAPI) -> None:
     """Let every error of the app leave it as Problem Details."""
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_failure)
 
 
@@ -85,6 +87,11 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     found = [_field_error(mistake) for mistake in error.errors()[:MOST_ERRORS]]
     said = "; ".join(f"{e.field}: {e.message}" for e in found[:3])
     return problem_response(request.scope, 422, said, errors=found)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    """Nobody hears it; the log has it as what the client did."""
+    return problem_response(request.scope, 400, "the client left before its request was whole")
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

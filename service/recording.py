@@ -15,7 +15,8 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.ledger import Ledger
-from data.row_hashes import hash_readings, hash_windows
+from data.row_hashes import hash_readings, hash_whole_windows
+from data.served_inputs import Answered, keep_inputs
 from deployments.predicting import Asked, hash_of, keep_record, record_of
 from service.batching import Array
 from service.served import Served
@@ -38,11 +39,14 @@ class _Record:
 class Recorder:
     """Writes a record for each version every so many seconds; used from one event loop.
 
-    home, now: where lehr keeps its state, and the clock.
+    home, now: where lehr keeps its state, and the clock. inputs_share: of the samples whose readings are kept too.
     """
 
-    def __init__(self, ledger: Ledger, home: Path, now: Callable[[], datetime], seconds: float) -> None:
+    def __init__(
+        self, ledger: Ledger, home: Path, now: Callable[[], datetime], seconds: float, inputs_share: float = 1.0
+    ) -> None:
         self._ledger, self._home, self._now, self._seconds = ledger, home, now, seconds
+        self._inputs_share = inputs_share
         self._open: dict[tuple[str, int], _Record] = {}
 
     def note(self, served: Served, inputs: Array, outputs: Array) -> tuple[str, asyncio.Future[None]]:
@@ -84,13 +88,12 @@ class Recorder:
         kept = record_of(np.arange(1, record.samples + 1), sha256_N, outputs, served.classes)
         name = f"/v2/models/{served.name}/infer"
         asked = Asked(served.name, record.at, served.version, served.sha256, name, hash_of(sha256_N))
+        inputs = [inputs for inputs, _ in record.parts]
+        answered = Answered(record.request, record.at, served.version, served.features, inputs)
+        keep_inputs(self._home / served.name, answered, self._inputs_share)
         keep_record(self._ledger, self._home / served.name, record.request, asked, kept)
 
 
 def _hashes(inputs: Array) -> list[bytes]:
-    """Of each sample: of its row, or of its window's rows."""
-    if inputs.ndim == 2:
-        return hash_readings(inputs)
-    samples, length, features = inputs.shape
-    rows = hash_readings(inputs.reshape(-1, features))
-    return hash_windows(rows, np.arange(1, samples + 1) * length - 1, length)
+    """Of each sample: of its row, or of its whole window, as windows that are sent one by one share no rows."""
+    return hash_readings(inputs) if inputs.ndim == 2 else hash_whole_windows(inputs)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from data.ledger import Ledger
 from deployments.scoring import OUTPUT, OnnxModel
 from deployments.versions import load_version
-from service.batching import Batcher
+from service.batching import Batcher, pace_of
 from service.tensors import LABEL
 
 LOOK_SECONDS = 0.05
@@ -117,6 +117,5 @@ class Versions:
         sha256 = registered[version].sha256
         files = load_version(self._home / name / "versions" / str(version), sha256)
         model, length = OnnxModel(files.onnx), files.card["config"]["data"]["window"]["length"]
-        model.predict(model.zeros(length))
-        classes, features = files.card["classes"], files.card["features"]
-        return Served(name, version, sha256, model, Batcher(model), classes, features, length)
+        batcher = Batcher(model, pace_of(model, length))
+        return Served(name, version, sha256, model, batcher, files.card["classes"], files.card["features"], length)

@@ -99,7 +99,9 @@ def parse_request(body: bytes, head_length: str | None, features: int, windowed:
     if [tensor.name for tensor in request.inputs] != [INPUT]:
         raise ValueError(f"inputs: expected one tensor named {INPUT!r}, got {[t.name for t in request.inputs]!r:.200}")
     inputs = _readings(request.inputs[0], rest, features, windowed)
-    finite = np.isfinite(inputs) | (np.isnan(inputs) & (request.parameters.get("allow_missing") is True))
+    finite = np.isfinite(inputs)
+    if request.parameters.get("allow_missing") is True:
+        finite |= np.isnan(inputs)
     if not finite.all():
         place = [int(i) for i in np.argwhere(~finite)[0]]
         said = "; with the parameter allow_missing NaN stands for a missing reading"
@@ -168,7 +170,7 @@ def _from_bytes(tensor: Tensor, size: Any, rest: bytes) -> NDArray[np.float32]:
         raise ValueError(
             f"{INPUT}: expected binary_data_size to be the {len(rest)} bytes behind the head, got {size!r:.50}"
         )
-    return np.frombuffer(rest, "<f4").astype(np.float32)
+    return np.frombuffer(rest, "<f4").astype(np.float32, copy=False)
 
 
 def _odd_one(data: Any) -> Any:

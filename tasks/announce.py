@@ -12,6 +12,7 @@ from deployments.announcements import ROLLED_BACK, Announcement, announcements
 from deployments.definitions import pipeline_resource
 from deployments.line import Line
 from deployments.outcomes import Batch
+from deployments.publishing import note
 from monitoring.config import TriggerKind
 
 
@@ -20,7 +21,10 @@ def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Coll
 
     One that was emitted before a crash has the same id the second time.
     """
-    for announcement in announcements(record, fired, due):
+    found = announcements(record, fired, due)
+    if line.broker is not None:
+        note(line.folder, line.name, batch.id, found)
+    for announcement in found:
         emit(line, batch.id, announcement)
     EventsWorker.instance().wait_until_empty()
 

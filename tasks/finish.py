@@ -6,7 +6,7 @@ from prefect import get_run_logger
 
 from data.landing import clear_landing
 from deployments.drafts import clear_drafts
-from deployments.line import Line
+from deployments.line import Line, tell_others
 from deployments.outcomes import Batch
 from deployments.report import batch_record
 from monitoring.config import TriggerKind
@@ -31,7 +31,8 @@ def finish_batch(line: Line, batch: Batch, fired: tuple[TriggerKind, ...] = (), 
 
 
 def tell_batch(line: Line, record: dict[str, Any]) -> dict[str, Any]:
-    """Say on the terminal and in the run's log what became of a batch."""
+    """Say on the terminal, in the run's log, and to other systems what became of a batch."""
+    tell_others(line)
     text = batch_line(record, line.config.metric)
     open_console().print(text)
     get_run_logger().info(text.plain)

@@ -8,6 +8,7 @@ from deployments.announcements import changes
 from deployments.drafts import clear_drafts
 from deployments.line import Line
 from deployments.outcomes import Batch
+from deployments.publishing import note
 from deployments.requests import decision_on, request_record, request_text
 from monitoring.policies import Decision
 from tasks.announce import emit
@@ -26,7 +27,10 @@ def finish_request(line: Line, batch: Batch) -> dict[str, Any]:
     record = request_record(line, batch)
     get_run_logger().info(request_text(record))
     clear_drafts(line.draft_folder(batch.number))
-    for announcement in changes(record):
+    found = changes(record)
+    if line.broker is not None:
+        note(line.folder, line.name, batch.id, found)
+    for announcement in found:
         emit(line, batch.id, announcement)
     return record
 

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import signal
@@ -5,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from data.consuming import Consumer, Cut, Place
+from data.consuming import Consumer, Cut, FileConsumer, Place
 from data.inbox import take, waiting
-from data.messages import Message, last_offset
+from data.messages import Message, read_json
+from data.stream_files import last_offset
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,6 +25,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 class Log:
     """A stream of two partitions in memory that remembers what was committed and rejected."""
+
+    in_order = True
 
     def __init__(self, inbox: Path, messages: list[Message]) -> None:
         self._inbox, self._messages = inbox, messages
@@ -42,8 +46,8 @@ class Log:
         lost, self.taken_away = self.taken_away, set()
         return lost
 
-    def commit(self, message: Message) -> None:
-        self.committed[message.partition] = message.offset
+    def commit(self, messages: Sequence[Message]) -> None:
+        self.committed[messages[-1].partition] = messages[-1].offset
 
     def reject(self, message: Message, reason: str) -> None:
         self.rejected.append(message.offset)
@@ -67,7 +71,7 @@ def clock() -> list[float]:
 
 
 def consumer_of(log: Log, inbox: Path, clock: list[float], **cut: Any) -> Consumer:
-    return Consumer(log, inbox, Cut(**{"rows": 4, "seconds": 10, **cut}), lambda: clock[0], lambda: NOW)
+    return Consumer(log, read_json, inbox, Cut(**{"rows": 4, "seconds": 10, **cut}), lambda: clock[0], lambda: NOW)
 
 
 def test_batches_are_cut_by_rows_and_by_seconds_and_committed_once_they_are_on_disk(
@@ -82,7 +86,7 @@ def test_batches_are_cut_by_rows_and_by_seconds_and_committed_once_they_are_on_d
     clock[0] = 10
     consumer.step()
     assert sorted(parts(tmp_path)) == [i for i in range(24) if i % 10 != 9]
-    assert (consumer.rows, consumer.rejected, log.rejected) == (22, 2, [4, 9])
+    assert (consumer.taken, consumer.rejected, log.rejected) == (22, 2, [4, 9])
 
 
 def test_what_is_anothers_by_now_is_left_to_it(tmp_path: Path, clock: list[float]) -> None:
@@ -112,6 +116,25 @@ def test_reading_pauses_while_the_loop_lags(tmp_path: Path, clock: list[float]) 
     consumer.step()
     assert not log.held or len(waiting(tmp_path)) >= 2
     assert held < 5
+
+
+def test_messages_that_are_whole_files_become_files_of_the_inbox_each_content_once(tmp_path: Path) -> None:
+    table = b"heat,speed\n1,2\n"
+    contents = [(table, "a.csv"), (table, None), (gzip.compress(table), None), (b"", None), (table * 9, None)]
+    contents += [(b"x", "../x.csv"), (b"x", "x.onnx"), (b"PAR1", "b.parquet"), (b"x", "a\x00.csv")]
+    log = Log(tmp_path, [Message("t", 0, i, content, name) for i, (content, name) in enumerate(contents)])
+    consumer = FileConsumer(log, tmp_path, most_bytes=100, most_waiting=100, now=lambda: NOW)
+    for _ in range(3):
+        consumer.step()
+    assert sorted(file.read_bytes() for file in waiting(tmp_path)) == sorted([table, gzip.compress(table), b"PAR1"])
+    assert sorted(file.name.split(".", 2)[2] for file in waiting(tmp_path)) == ["csv", "csv.gz", "parquet"]
+    assert (consumer.taken, log.rejected) == (3, [3, 4, 5, 6, 8])
+    assert not list(tmp_path.parent.glob("x.csv"))
+    for file in waiting(tmp_path):
+        take(file)
+    again = FileConsumer(Log(tmp_path, [Message("t", 1, 0, table)]), tmp_path, 100, 100, lambda: NOW)
+    again.step()
+    assert (again.taken, waiting(tmp_path)) == (0, [])
 
 
 @pytest.mark.slow

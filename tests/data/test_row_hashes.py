@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.row_hashes import hash_frame, hash_readings, hash_windows
+from data.row_hashes import hash_frame, hash_readings, hash_whole_windows, hash_windows
 
 FRAME = pl.DataFrame(
     {
@@ -56,3 +56,12 @@ def test_a_window_changes_with_each_of_its_rows_and_no_other(length: int) -> Non
     readings_NC[5, 1] = -1
     after = hash_windows(hash_readings(readings_NC), ends_B, length)
     assert [end for end, a, b in zip(ends_B, before, after, strict=True) if a != b] == [*range(5, 5 + length)]
+
+
+def test_a_whole_window_of_one_row_hashes_as_the_row_and_a_missing_reading_as_any_other() -> None:
+    readings_NC = np.array([[1, np.nan], [-0.0, 2]], np.float32)
+    assert hash_whole_windows(readings_NC[:, None]) == hash_readings(readings_NC)
+    other = readings_NC.copy()
+    other.view(np.uint32)[0, 1] ^= 1
+    assert hash_whole_windows(other[None]) == hash_whole_windows(readings_NC[None])
+    assert hash_whole_windows(np.zeros((0, 3, 2), np.float32)) == []

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.batching import MOST_WAITING, Batcher, TooBusyError
+from service.batching import MOST_WAITING, Batcher, Pace, TooBusyError, pace_of
 
 
 class Slow:
@@ -51,3 +51,38 @@ def test_a_failed_run_fails_those_who_were_in_it_alone_and_too_much_is_refused()
         return (await batcher.infer(np.ones((1, 2), np.float32))).tolist()
 
     assert asyncio.run(ask()) == [2]
+
+
+def test_what_is_quick_is_computed_where_it_came_in_and_only_so_much_is_joined() -> None:
+    model = Slow()
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(model, Pace(quick=2, at_once=6))  # pyright: ignore[reportArgumentType]
+        quick = batcher.infer(np.full((1, 2), 1, np.float32))
+        with pytest.raises(StopIteration) as answer:  # it has its answer before anything else had a turn
+            quick.send(None)
+        rest = [batcher.infer(np.full((i, 2), i, np.float32)) for i in (2, 3, 4, 5)]
+        return [answer.value.value, *await asyncio.gather(*rest)]
+
+    assert [a.tolist() for a in asyncio.run(ask())] == [[2], [4] * 2, [6] * 3, [8] * 4, [10] * 5]
+    assert model.runs == [1, 5, 4, 5]
+
+
+class Paced:
+    """Takes so long for each sample, and for more than 64 at once twice as long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def zeros(self, length: int) -> Any:
+        return np.zeros((1, length, 2), np.float32)
+
+    def predict(self, inputs: Any) -> Any:
+        time.sleep(self._seconds * len(inputs) * (2 if len(inputs) > 64 else 1))
+        return inputs
+
+
+def test_a_networks_pace_is_found_by_trying() -> None:
+    pace = pace_of(Paced(0.0001), 3)  # pyright: ignore[reportArgumentType]
+    assert pace.at_once == 64
+    assert pace.quick in (0, 6)
