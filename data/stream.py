@@ -236,7 +236,7 @@ class _Making:
 
 def wear(line: LineConfig, rows_T: Codes) -> Values:
     """The furnace's at each row: it grows by the day, and every repair takes a share of it back."""
-    days_T: Values = rows_T * (line.row_minutes / DAY_MINUTES)
+    days_T = rows_T.astype(np.float64) * (line.row_minutes / DAY_MINUTES)
     if line.maintenance_days is None:
         return line.wear_per_day * days_T
     period, left = line.maintenance_days, 1 - line.mended
