@@ -4,15 +4,18 @@
 (an update is learned from each that is not stopped before) and two of bad candidates, each with a sensor, a strength
 and a stretch of rows drawn by the fault's own seed, on glass lines whose champion has learned from four batches. A
 promotion is bad where the promoted network has lost more accuracy than the gate's margin (5 points) against the
-champion on 4,000 later rows as they really were. Writes benchmarks/out/fault_injection.json and .png.
+champion on 4,000 later rows as they really were. A run that was killed goes on with the line it was at. Writes
+benchmarks/out/fault_injection.json and .png.
 """
 
 import argparse
+import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,18 +196,28 @@ def bound(bad: int, faults: int) -> float:
     return 1.0 if bad == faults else float(beta.ppf(CONFIDENCE, bad + 1, faults - bad))
 
 
-def run(faults: int, lines: int, first_seed: int) -> list[Planted]:
-    """Kinds in turn, lines one after the other."""
+def run(faults: int, lines: int, first_seed: int, kept: Path | None = None) -> list[Planted]:
+    """Kinds in turn, lines one after the other; kept: a folder of lines that are done, from which a run goes on."""
     found: list[Planted] = []
     started = time.perf_counter()
     for line in range(lines):
+        path = None if kept is None else kept / f"{first_seed + line}-{faults}-{lines}.json"
+        if path is not None and path.exists():
+            found += [Planted(**planted) for planted in json.loads(path.read_text())]
+            continue
         scene = open_scene(first_seed + line)
-        for number in range(line, faults, lines):
-            rng = np.random.default_rng((first_seed, number))
-            found.append(inject(scene, KINDS[number // lines % len(KINDS)], rng))
+        of_line = [_inject(scene, first_seed, number, lines) for number in range(line, faults, lines)]
+        found += of_line
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps([asdict(planted) for planted in of_line]))
         bad = sum(map(is_bad, found))
         print(f"{len(found):>6} faults, {bad} bad, {time.perf_counter() - started:,.0f} s", flush=True)
     return found
+
+
+def _inject(scene: Scene, first_seed: int, number: int, lines: int) -> Planted:
+    return inject(scene, KINDS[number // lines % len(KINDS)], np.random.default_rng((first_seed, number)))
 
 
 def is_bad(planted: Planted) -> bool:
@@ -284,7 +297,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=20_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = run(options.faults, options.lines, options.first_seed)
+    found = run(options.faults, options.lines, options.first_seed, FOLDER / "fault_injection")
     told = summary(found)
     for kind, row in told["kinds"].items():
         print(

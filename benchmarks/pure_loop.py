@@ -111,7 +111,8 @@ class Scene:
         refused = ""
         holds = 1 - self._losses(rows.filter(pl.col("lehr_split") == "holdout")).mean() >= THRESHOLD
         while (rung := next_rung("update", tried, bool(holds))) is not None:
-            candidate, tried = self.learn(rows, rung), (*tried, rung)
+            tried += (rung,)
+            candidate = self.learn(rows, rung)
             verdict = self.judge(candidate, rows)
             if verdict.passed:
                 return Answer(candidate, "promoted")
