@@ -39,12 +39,17 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault and what the loop made of it. lost: accuracy against the champion, where a candidate was promoted."""
+    """A fault and what the loop made of it.
+
+    lost: accuracy against the champion, where a candidate was promoted. back_after: sound batches until a bad one was
+    taken back, on probation; None: it was not bad, or stayed.
+    """
 
     kind: str
     what: str
     stopped_by: str
     lost: float | None
+    back_after: int | None = None
 
 
 def _drawn(rng: Rng, *values: Any) -> Any:
@@ -176,8 +181,10 @@ def inject(scene: Scene, kind: str, rng: Rng) -> Planted:
         verdict = scene.judge(candidate, mark(delivery, LEARNED + 1))
         failed = ", ".join(check.name for check in verdict.checks if not check.passed)
         answer = Answer(candidate, "promoted") if verdict.passed else Answer(None, failed)
-    lost = None if answer.promoted is None else scene.lost(answer.promoted)
-    return Planted(kind, what, answer.stopped_by, lost)
+    if answer.promoted is None:
+        return Planted(kind, what, answer.stopped_by, None)
+    planted = Planted(kind, what, answer.stopped_by, scene.lost(answer.promoted))
+    return replace(planted, back_after=scene.taken_back_after(answer.promoted, number)) if is_bad(planted) else planted
 
 
 def _stretch(number: int, rng: Rng) -> dict[str, int]:
@@ -240,8 +247,11 @@ def summary(found: list[Planted]) -> dict[str, Any]:
         "bound": bound(len(bad), len(found)),
         "confidence": CONFIDENCE,
         "margin": REGRESSION_POINTS,
+        "taken_back_after": sorted(p.back_after for p in bad if p.back_after is not None),
         "kinds": kinds,
-        "worst_promotions": [{"kind": p.kind, "what": p.what, "lost": p.lost} for p in reversed(worst)],
+        "worst_promotions": [
+            {"kind": p.kind, "what": p.what, "lost": p.lost, "back_after": p.back_after} for p in reversed(worst)
+        ],
     }
 
 
@@ -304,6 +314,7 @@ def main() -> None:
             f"{kind:<22} {row['faults']:>5} faults {row['promoted']:>5} promoted {row['bad']:>3} bad, "
             f"most lost {row['most_lost']:+.3f}; stopped by {row['stopped_by']}"
         )
+    print(f"taken back after so many sound batches: {told['taken_back_after']}")
     print(f"{told['bad']} bad promotions of {told['faults']:,} faults: at most {told['bound']:.4%}")
     write_json("fault_injection", told)
     draw(found, told)

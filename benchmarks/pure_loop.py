@@ -43,10 +43,13 @@ from monitoring.performance import Predictions, row_losses, score
 from monitoring.reference import values_of
 from monitoring.regimes import Regimes
 from monitoring.triage import triage
+from monitoring.wager import Wager
 
 ROWS, LEARNED, LATER = 500, 4, 10
 """Rows a batch; batches that the champion learned from; those after it, of which each can be the next."""
 TRUTH_ROWS = 4000
+PROBATION = 50
+"""Batches for which the predecessor goes on scoring beside a promoted version, as the gate has it by default."""
 DATA = DataConfig(target="defect", timestamp="time")
 SCHEMA: Schema = resolve_schema(DATA, "classification", ["time", *LINE_SENSORS, "defect"])
 THRESHOLD = 0.5
@@ -107,11 +110,11 @@ class Scene:
     def _climb(self, rows: pl.DataFrame) -> Answer:
         if rows.filter(pl.col("lehr_split") == "train")["defect"].drop_nulls().is_empty():
             return Answer(None, "nothing to learn from")
-        tried: tuple[Rung, ...] = ()
+        tried: list[Rung] = []
         refused = ""
         holds = 1 - self._losses(rows.filter(pl.col("lehr_split") == "holdout")).mean() >= THRESHOLD
-        while (rung := next_rung("update", tried, bool(holds))) is not None:
-            tried += (rung,)
+        while (rung := next_rung("update", tuple(tried), bool(holds))) is not None:
+            tried.append(rung)
             candidate = self.learn(rows, rung)
             verdict = self.judge(candidate, rows)
             if verdict.passed:
@@ -154,6 +157,24 @@ class Scene:
             for c in (self.champion, candidate)
         )
         return before - after
+
+    def taken_back_after(self, candidate: Candidate, number: int) -> int | None:
+        """Sound batches after that one until the champion has proven to be better and serves again; None: never.
+
+        Neither learns meanwhile, which is the slowest case.
+        """
+        wager = Wager()
+        later = islice(line_batches(self.scenario, ROWS), number, number + PROBATION)
+        for waited, batch in enumerate(later, start=1):
+            samples = make_samples(mark(batch.rows, batch.number), SCHEMA, 1, self.classes, keep_unknown=True)
+            targets_B = samples.targets_B.numpy()
+            before, after = (
+                row_losses("accuracy", predictions_of(c, samples), targets_B) for c in (self.champion, candidate)
+            )
+            wager = wager.observe(after - before, worst=1.0)
+            if wager.proven:
+                return waited
+        return None
 
     def _samples(self, rows: pl.DataFrame) -> Samples:
         return make_samples(rows, SCHEMA, 1, self.classes)
