@@ -5,11 +5,11 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from commands import lines, loop, plant, receipts, service, streams, tune
+from commands import lines, loop, metrics, plant, receipts, service, streams, tune
 
 app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
 COMMANDS = (
-    *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune, lines.synthesise),
+    *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune, lines.synthesise, metrics.metrics),
     *(plant.status, plant.history, plant.rollback, plant.release, plant.up, plant.down, plant.deploy),
     *(receipts.predict, receipts.explain, receipts.verify),
     *(service.serve, service.token, streams.consume),
