@@ -63,7 +63,8 @@ def report_defects(truths: Sequence[str], said: Sequence[str], costs: Costs | No
     """
     if len(truths) != len(said) or len(truths) == 0:
         raise ValueError(f"{len(truths)} truths and {len(said)} guesses cannot be compared")
-    labels = tuple(sorted({*map(str, truths), *map(str, said), *(costs or {})}))
+    known: set[str] = {*map(str, truths), *map(str, said), *(costs or {})}
+    labels = tuple(sorted(known))
     numbers = {label: number for number, label in enumerate(labels)}
     confusion_KK = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion_KK, ([numbers[str(t)] for t in truths], [numbers[str(s)] for s in said]), 1)

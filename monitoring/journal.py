@@ -78,6 +78,12 @@ def read_journal(path: Path, start: int = 0) -> Iterator[tuple[int, Any]]:
         yield place, record
 
 
+def first_record(path: Path) -> Any | None:
+    """The first record; None where there is none."""
+    with path.open("rb") as file:
+        return next((record for _, record in _whole_lines(file.readline())), None)
+
+
 def _whole_lines(content: bytes) -> Iterator[tuple[bytes, Any]]:
     for line in content.splitlines(keepends=True):
         checksum, _, text = line.partition(b" ")

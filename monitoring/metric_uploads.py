@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from data.files import write_whole
 from monitoring.alert_rules import Alert
 from monitoring.alert_sinks import Sink, send
-from monitoring.journal import read_journal
+from monitoring.journal import first_record, read_journal
 
 MOST_METRICS = 1000
 """MLflow takes no more at once."""
@@ -91,8 +91,10 @@ def uploaded(journal: Path) -> int:
 def take_over(store: MetricStore, folder: Path, sinks: Sequence[Sink]) -> None:
     """Bring to MLflow, and to the sinks, what trackers that are no more left behind."""
     for journal in left_behind(folder):
+        if uploaded(journal) == journal.stat().st_size:
+            continue
         records = [record for _, record in read_journal(journal)]
-        if not records or uploaded(journal) == journal.stat().st_size:
+        if not records:
             continue
         store.upload(journal)
         store.end_killed(journal)
@@ -130,8 +132,7 @@ def _alone(path: Path) -> Generator[bool]:
 
 def _opened(journal: Path, start: int) -> tuple[dict[str, Any] | None, list[tuple[int, dict[str, Any]]]]:
     """The journal's first record, and those behind a place."""
-    first = next(read_journal(journal), None)
-    return (None if first is None else first[1]), list(read_journal(journal, start))
+    return first_record(journal), list(read_journal(journal, start))
 
 
 def _mark(journal: Path) -> Path:
