@@ -5,7 +5,7 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from commands import loop, plant, receipts, remote, served, service, streams, tune
+from commands import lines, loop, metrics, plant, receipts, remote, served, service, streams, tune
 from service.calls import ServiceError
 from service.client import Client
 
@@ -13,7 +13,7 @@ __all__ = ["Client", "ServiceError", "main"]
 
 app = App(name="lehr", help="A continuous-learning line for neural networks on sensor data.", version="0.1.0")
 COMMANDS = (
-    *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune),
+    *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune, lines.synthesise, metrics.metrics),
     *(plant.status, plant.history, plant.rollback, plant.release, plant.up, plant.down, plant.deploy),
     *(receipts.predict, receipts.explain, receipts.verify),
     *(service.serve, service.token, served.served, streams.consume),

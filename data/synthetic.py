@@ -1,29 +1,36 @@
-"""A glass line's sensors with planted drift, one row every ten minutes, as files that could have arrived.
+"""A glass line's sensors with planted drift, one row every ten minutes: by a plan as files, by a scenario without end.
 
-Two products alternate. Flint bottles and amber jars run at other set points and, more than that, obey other relations:
-amber glass foams at high oxygen where flint does at low, thick jars crack from heating too fast where bottles crack
-from cooling too fast, and their moulds must be cold where a bottle's must be hot. Meanwhile the furnace wears and its
-fining thermocouple reads ever lower, and the seasons turn. Other plans: `data.plans`.
+`glass_line` follows a plan. In the demo's, two products alternate. Flint bottles and amber jars run at other set points
+and, more than that, obey other relations: amber glass foams at high oxygen where flint does at low, thick jars crack
+from heating too fast where bottles crack from cooling too fast, and their moulds must be cold where a bottle's must be
+hot. Meanwhile the furnace wears and its fining thermocouple reads ever lower, and the seasons turn. Other plans:
+`data.plans`. `SyntheticTrainingDataGenerator` runs the same plant by a scenario (`data.scenario`), for ever.
 
 Shapes: T rows of a batch, P processes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 from data.faults import Fault, apply_fault
 from data.plans import Plan, PlannedBatch, PlantedCause, demo_plan
 from data.plant import DEFECTS, PROCESSES, SENSORS, TEMPERATURES, Values, disturb, run_plant
+from data.scenario import Scenario, describe
+from data.stream import START, LineBatch, line_batches
 
-__all__ = ["DEFECTS", "SENSORS", "TEMPERATURES", "Truth", "glass_line", "write_line"]
+if TYPE_CHECKING:
+    from data.lstm_data import LstmData
 
-START = datetime(2026, 1, 5, 6, 0)
+__all__ = ["DEFECTS", "SENSORS", "TEMPERATURES", "SyntheticTrainingDataGenerator", "Truth", "glass_line", "write_line"]
+
 ROW_MINUTES = 10
 MISSING_SHARE = 0.002
 
@@ -127,3 +134,50 @@ def _deliver(
     time = pl.Series([start + timedelta(minutes=ROW_MINUTES * m) for m in range(rows)])
     defect = pl.Series([DEFECTS[int(d)] for d in line["defect"]])
     return pl.DataFrame({"time": time, **columns, "defect": defect})
+
+
+class SyntheticTrainingDataGenerator:
+    """Data of a glass line with known truth, as the earlier training module called it.
+
+    scenario: how the line runs and what happens on it, a `Scenario` or the path of its file; None: a quiet line.
+    seed: instead of the scenario's. The same calls give the same data.
+    """
+
+    def __init__(self, scenario: Scenario | Path | str | None = None, seed: int | None = None) -> None:
+        given = Scenario() if scenario is None else scenario
+        loaded = given if isinstance(given, Scenario) else Scenario.load(Path(given))
+        self.scenario = loaded if seed is None else _checked(loaded, {"seed": seed})
+
+    def generate_lstm_training_data(
+        self, sequence_length: int = 30, num_samples: int = 10_000, defect_types: Sequence[str] | None = None
+    ) -> "LstmData":
+        """Windows of the line's first rows, each with what inspection found at its last.
+
+        defect_types: what it may find besides `ok`; None: what the scenario says. Raises ValueError for fewer than one
+        sample or row, and for a defect that no line has, with those that there are.
+        """
+        from data.lstm_data import make_lstm_data  # torch's import waits until it is needed
+
+        if sequence_length < 1 or num_samples < 1:
+            raise ValueError(f"there is nothing in {num_samples} windows of {sequence_length} rows")
+        scenario = self.scenario
+        if defect_types is not None:
+            scenario = _checked(scenario, {"defects": list(defect_types)})
+        batch = next(line_batches(scenario, num_samples + sequence_length - 1))
+        return make_lstm_data(batch, sequence_length, scenario.labels)
+
+    def batches(self, rows: int = 600) -> Iterator[LineBatch]:
+        """The line in batches of so many rows, for ever, each with the truth about its rows."""
+        return line_batches(self.scenario, rows)
+
+    def frames(self, rows: int = 600) -> Iterator[pl.DataFrame]:
+        """The batches' rows alone, as they would arrive."""
+        return (batch.rows for batch in self.batches(rows))
+
+
+def _checked(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
+    """The scenario with other values; raises ValueError, naming what is allowed, for a mistake in them."""
+    try:
+        return Scenario.model_validate({**scenario.model_dump(), **changes})
+    except ValidationError as error:
+        raise ValueError(describe(error)) from None

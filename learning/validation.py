@@ -15,11 +15,12 @@ def split_validation(samples: Samples, generator: torch.Generator) -> tuple[Samp
     """Hold back a tenth of the samples as short blocks spread over time; train on the rest.
 
     Blocks, not single samples: neighbours in time are alike, and would reward learning by heart. Windows that share a
-    row with a held-back one are left out of the training part.
+    row with a held-back one are left out of the training part; where that would leave none, nothing is held back.
     """
     if len(samples) < LEAST_SAMPLES:
         return samples, None
-    return split_blocks(samples, BLOCKS, EVERY, int(torch.randint(EVERY, (1,), generator=generator)))
+    train, held_back = split_blocks(samples, BLOCKS, EVERY, int(torch.randint(EVERY, (1,), generator=generator)))
+    return (train, held_back) if len(train) else (samples, None)
 
 
 def split_blocks(samples: Samples, blocks: int, every: int, offset: int) -> tuple[Samples, Samples]:

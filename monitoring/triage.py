@@ -19,6 +19,8 @@ STUCK_SHARE = 0.1
 """Of a channel's rows: fewer that stand still are set aside and decide nothing."""
 LEAP_SHARE, LEAST_LEAPS = 0.01, 3
 FLAT_ODDS = 1e8
+OUTLANDISH = 5.0
+"""In ranges of all that a sensor ever read."""
 
 
 def triage(
@@ -37,10 +39,10 @@ def triage(
     What is set aside is not remembered either.
     """
     broken = {names.index(name): "breaks what validation expects of a sensor" for name in suspects}
-    if regimes is None:
-        stuck_NF = np.zeros(values_NF.shape, dtype=bool)
-    else:
-        stuck_NF = stuck_readings(regimes, values_NF) if ordered else np.zeros(values_NF.shape, dtype=bool)
+    stuck_NF = np.zeros(values_NF.shape, dtype=bool)
+    if regimes is not None:
+        stuck_NF |= outlandish_readings(regimes, values_NF)
+        stuck_NF |= stuck_readings(regimes, values_NF) if ordered else False
     stuck_NF[:, list(broken)] = True
     cleaned_NF = np.where(stuck_NF, np.nan, values_NF)
     batch = sketch_batch(cleaned_NF)
@@ -74,6 +76,18 @@ def stuck_readings(regimes: Regimes, values_NF: Floats) -> NDArray[np.bool_]:
     longest_F = regimes.longest_F + np.ceil(np.log(FLAT_ODDS) / -np.log(repeats_F))
     longest_F[(regimes.distinct_F < LEAST_DISTINCT) | (regimes.known_F < LEAST_READINGS)] = np.inf
     return run_lengths(values_NF) > longest_F
+
+
+def outlandish_readings(regimes: Regimes, values_NF: Floats) -> NDArray[np.bool_]:
+    """Readings many times as far off as a sensor ever ranged, of a few sensors alone, (N, F).
+
+    A process that went so far would take more of them along.
+    """
+    low_F, high_F = regimes.low_GF.min(0), regimes.high_GF.max(0)
+    reach_F = OUTLANDISH * (high_F - low_F)
+    reach_F[(regimes.distinct_F < LEAST_DISTINCT) | (regimes.known_F < LEAST_READINGS)] = np.inf
+    wild_NF = (values_NF < low_F - reach_F) | (values_NF > high_F + reach_F)
+    return wild_NF if wild_NF.any(0).sum() <= MOST_FAULTY else np.zeros_like(wild_NF)
 
 
 def _named(

@@ -23,3 +23,10 @@ def test_few_samples_are_all_trained_on() -> None:
     train, validation = split_validation(make_batch(1, "regression", count=99), torch.Generator())
     assert len(train) == 99
     assert validation is None
+
+
+def test_windows_so_long_that_nothing_would_be_left_are_all_trained_on() -> None:
+    samples = make_batch(1, "regression", 30, 110)
+    train, validation = split_validation(samples, torch.Generator())
+    assert len(train) == len(samples)
+    assert validation is None

@@ -41,6 +41,7 @@ def follow(plan: Plan, seed: int, rows: int = 500) -> list[tuple[str, Triage]]:
         Fault("spikes", "lehr_1_c", 6.0),
         Fault("dead", "gas_m3_h", start=0.5),
         Fault("swapped", "mould_1_c", other="gob_c"),
+        Fault("swapped", "gas_m3_h", start=0.5, other="o2_pct"),
     ],
 )
 def test_a_fault_is_named_with_its_sensors_and_sets_only_their_readings_aside(fault: Fault) -> None:

@@ -1,0 +1,324 @@
+"""Planted faults of twelve kinds through the pure loop: is a version ever promoted that is worse than the champion?
+
+`python -m benchmarks.fault_injection [--faults 10000] [--lines 40] [--first-seed 20000]`: ten kinds of bad deliveries
+(an update is learned from each that is not stopped before) and two of bad candidates, each with a sensor, a strength
+and a stretch of rows drawn by the fault's own seed, on glass lines whose champion has learned from four batches. A
+promotion is bad where the promoted network has lost more accuracy than the gate's margin (5 points) against the
+champion on 4,000 later rows as they really were. A run that was killed goes on with the line it was at. Writes
+benchmarks/out/fault_injection.json and .png.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from scipy.stats import beta
+
+from benchmarks.pure_loop import LATER, LEARNED, ROWS, SCHEMA, Answer, Scene, mark, open_scene
+from benchmarks.results import FOLDER, write_json
+from data.scenario import LINE_SENSORS, LINE_TEMPERATURES, Scenario
+from data.windows import make_samples
+from deployments.champion_checks import REGRESSION_POINTS
+from learning.candidate import Candidate
+from learning.config import TrainingConfig
+from learning.refresh import refresh
+from models.network import Network
+
+CONFIDENCE = 0.95
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault and what the loop made of it.
+
+    lost: accuracy against the champion, where a candidate was promoted. back_after: sound batches until a bad one was
+    taken back, on probation; None: it was not bad, or stayed.
+    """
+
+    kind: str
+    what: str
+    stopped_by: str
+    lost: float | None
+    back_after: int | None = None
+
+
+def _drawn(rng: Rng, *values: Any) -> Any:
+    return values[int(rng.integers(len(values)))]
+
+
+def _sensor(rng: Rng) -> str:
+    return _drawn(rng, *LINE_SENSORS)
+
+
+def _signed(rng: Rng, *sizes: float) -> float:
+    return float(_drawn(rng, *sizes) * rng.choice([-1.0, 1.0]))
+
+
+def _swap(rng: Rng) -> dict[str, Any]:
+    sensor, other = rng.permutation(list(LINE_SENSORS))[:2].tolist()
+    return {"kind": "swapped", "sensor": sensor, "other": other}
+
+
+EVENTS: Mapping[str, Callable[[Rng], dict[str, Any]]] = {
+    "stuck": lambda rng: {"kind": "stuck", "sensor": _sensor(rng)},
+    "noisy": lambda rng: {"kind": "noisy", "sensor": _sensor(rng), "strength": _drawn(rng, 0.5, 1.0, 2.0, 4.0, 8.0)},
+    "offset": lambda rng: {"kind": "offset", "sensor": _sensor(rng), "strength": _signed(rng, 0.5, 1.0, 2.0, 4.0, 8.0)},
+    "scaled": lambda rng: {
+        "kind": "scaled", "sensor": _sensor(rng), "strength": _drawn(rng, 0.1, 0.9, 0.97, 1.03, 1.1, 10.0),
+    },
+    "swapped": _swap,
+    "missing": lambda rng: {
+        "kind": "missing", "sensor": _drawn(rng, None, _sensor(rng)), "strength": _drawn(rng, 0.1, 0.3, 0.6, 1.0),
+    },
+    "wrong units": lambda rng: {"kind": "fahrenheit", "sensor": _drawn(rng, None, *LINE_TEMPERATURES)},
+    "poisoned labels": lambda rng: {
+        "kind": "poisoned_labels", "strength": _drawn(rng, 0.1, 0.2, 0.4, 0.7, 1.0),
+        "to": _drawn(rng, None, "ok", "crack", "bubble", "chip"),
+    },
+}  # fmt: skip
+"""What happens on the line; the rest is done to a sound delivery, or to a candidate of one."""
+
+
+def _repeat(delivery: pl.DataFrame, rng: Rng) -> tuple[pl.DataFrame, str]:
+    """A stretch of rows again and again in place of others, or rows that come out of order."""
+    share, first = float(_drawn(rng, 0.1, 0.3, 0.6)), int(rng.integers(ROWS // 2))
+    places = np.arange(ROWS)
+    if rng.random() < 0.5:
+        length = int(_drawn(rng, 1, 10, 50))
+        hit = slice(first, min(ROWS, first + int(share * ROWS)))
+        places[hit] = first + np.arange(hit.stop - hit.start) % length
+        return delivery[places], f"{length} rows repeated over {share:.0%}"
+    late = rng.permutation(ROWS)[: int(share * ROWS)]
+    return delivery[np.concatenate([np.setdiff1d(places, late), late])], f"{share:.0%} of the rows late"
+
+
+def _shift(delivery: pl.DataFrame, rng: Rng) -> tuple[pl.DataFrame, str]:
+    """Labels that belong to rows before or after."""
+    rows = int(_drawn(rng, -50, -10, -3, -1, 1, 3, 10, 50))
+    moved = delivery["defect"].gather((np.arange(ROWS) - rows) % ROWS)
+    return delivery.with_columns(moved), f"labels {rows:+d} rows"
+
+
+TAMPERED = {"repeated or late rows": _repeat, "shifted labels": _shift}
+
+
+def _corrupt(scene: Scene, delivery: pl.DataFrame, rng: Rng) -> tuple[Candidate, str]:
+    """An honest candidate whose weights were hit on their way."""
+    candidate = scene.learn(mark(delivery, LEARNED + 1))
+    how = str(_drawn(rng, "bits", "noise", "zeros", "classes", "scale", "not a number"))
+    network = deepcopy(candidate.network)
+    with torch.no_grad():
+        _hit(network, how, rng)
+    return replace(candidate, network=network), how
+
+
+def _hit(network: Network, how: str, rng: Rng) -> None:
+    weights = [weight for weight in network.parameters() if weight.dim() == 2]
+    weight = weights[int(rng.integers(len(weights)))]
+    rows = int(rng.integers(weight.shape[0]))
+    match how:
+        case "bits":
+            flat = weight.view(-1).view(torch.int32)
+            places = torch.from_numpy(rng.integers(0, flat.numel(), int(_drawn(rng, 1, 8, 64))))
+            flat[places] ^= 1 << int(rng.integers(20, 31))
+        case "noise":
+            noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape))).float()
+            weight.add_(noise * weight.std() * float(_drawn(rng, 0.3, 1.0, 3.0)))
+        case "zeros":
+            weight[rows:].zero_()
+        case "classes":
+            head = network.head
+            head.weight.copy_(head.weight.roll(1, 0))
+            head.bias.copy_(head.bias.roll(1, 0))
+        case "scale":
+            weight.mul_(float(_drawn(rng, -1.0, 0.1, 10.0, 1e3)))
+        case _:
+            weight[rows, 0] = torch.nan
+
+
+def _overfit(scene: Scene, delivery: pl.DataFrame, rng: Rng) -> tuple[Candidate, str]:
+    """An honest candidate that went on learning a few rows of the new batch by heart."""
+    marked = mark(delivery, LEARNED + 1)
+    candidate = scene.learn(marked)
+    rows, rounds = int(_drawn(rng, 5, 20, 60)), int(_drawn(rng, 2, 5, 10))
+    train = make_samples(marked.filter(pl.col("lehr_split") == "train"), SCHEMA, 1, scene.classes)
+    few = train.take(torch.from_numpy(rng.permutation(len(train))[:rows].copy()))
+    network = deepcopy(candidate.network)
+    shares_MK = torch.full((len(few), network.heads), 1 / len(few), dtype=torch.float64)
+    torch.manual_seed(int(rng.integers(2**31)))
+    for _ in range(rounds):
+        refresh(network, few, shares_MK, TrainingConfig(weight_decay=0.0, learning_rate=1e-2))
+    return replace(candidate, network=network), f"{rows} rows, {rounds} rounds"
+
+
+SPOILT = {"corrupted weights": _corrupt, "over-fitted": _overfit}
+KINDS = (*EVENTS, *TAMPERED, *SPOILT)
+
+
+def inject(scene: Scene, kind: str, rng: Rng) -> Planted:
+    """One fault of a kind on the scene's line, in one of the batches that the champion has not seen."""
+    number = LEARNED + 1 + int(rng.integers(LATER))
+    if kind in EVENTS:
+        event = EVENTS[kind](rng) | _stretch(number, rng)
+        happening = Scenario.model_validate({**scene.scenario.model_dump(), "events": [event]})
+        answer, what = scene.take(scene.delivery(number, happening)), _in_words(event)
+    elif kind in TAMPERED:
+        delivery, what = TAMPERED[kind](scene.delivery(number), rng)
+        answer = scene.take(delivery)
+    else:
+        delivery = scene.delivery(number)
+        candidate, what = SPOILT[kind](scene, delivery, rng)
+        verdict = scene.judge(candidate, mark(delivery, LEARNED + 1))
+        failed = ", ".join(check.name for check in verdict.checks if not check.passed)
+        answer = Answer(candidate, "promoted") if verdict.passed else Answer(None, failed)
+    if answer.promoted is None:
+        return Planted(kind, what, answer.stopped_by, None)
+    planted = Planted(kind, what, answer.stopped_by, scene.lost(answer.promoted))
+    return replace(planted, back_after=scene.taken_back_after(answer.promoted, number)) if is_bad(planted) else planted
+
+
+def _stretch(number: int, rng: Rng) -> dict[str, int]:
+    """The whole batch, or its last part."""
+    sound = int(_drawn(rng, 0, 0.25, 0.5) * ROWS)
+    return {"start": (number - 1) * ROWS + sound, "duration": ROWS - sound}
+
+
+def _in_words(event: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in event.items() if key not in ("kind", "start") and value is not None}
+    return ", ".join(f"{key} {value}" for key, value in told.items())
+
+
+def bound(bad: int, faults: int) -> float:
+    """The share that bad promotions do not exceed, with 95 % confidence (Clopper & Pearson 1934, one-sided)."""
+    return 1.0 if bad == faults else float(beta.ppf(CONFIDENCE, bad + 1, faults - bad))
+
+
+def run(faults: int, lines: int, first_seed: int, kept: Path | None = None) -> list[Planted]:
+    """Kinds in turn, lines one after the other; kept: a folder of lines that are done, from which a run goes on."""
+    found: list[Planted] = []
+    started = time.perf_counter()
+    for line in range(lines):
+        path = None if kept is None else kept / f"{first_seed + line}-{faults}-{lines}.json"
+        if path is not None and path.exists():
+            found += [Planted(**planted) for planted in json.loads(path.read_text())]
+            continue
+        scene = open_scene(first_seed + line)
+        of_line = [_inject(scene, first_seed, number, lines) for number in range(line, faults, lines)]
+        found += of_line
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps([asdict(planted) for planted in of_line]))
+        bad = sum(map(is_bad, found))
+        print(f"{len(found):>6} faults, {bad} bad, {time.perf_counter() - started:,.0f} s", flush=True)
+    return found
+
+
+def _inject(scene: Scene, first_seed: int, number: int, lines: int) -> Planted:
+    return inject(scene, KINDS[number // lines % len(KINDS)], np.random.default_rng((first_seed, number)))
+
+
+def is_bad(planted: Planted) -> bool:
+    """Whether a version went live that has lost more than the gate's margin."""
+    return planted.lost is not None and planted.lost > REGRESSION_POINTS
+
+
+def summary(found: list[Planted]) -> dict[str, Any]:
+    """By kind: faults, promotions, bad ones, the most that one lost, and what stopped the others."""
+    by_kind: dict[str, list[Planted]] = defaultdict(list)
+    for planted in found:
+        by_kind[planted.kind].append(planted)
+    kinds = {kind: _of_kind(of_kind) for kind, of_kind in by_kind.items()}
+    bad = [planted for planted in found if is_bad(planted)]
+    worst = sorted((p for p in found if p.lost is not None), key=lambda p: p.lost or 0.0)[-20:]
+    return {
+        "faults": len(found),
+        "promoted": sum(planted.lost is not None for planted in found),
+        "bad": len(bad),
+        "bound": bound(len(bad), len(found)),
+        "confidence": CONFIDENCE,
+        "margin": REGRESSION_POINTS,
+        "taken_back_after": sorted(p.back_after for p in bad if p.back_after is not None),
+        "kinds": kinds,
+        "worst_promotions": [
+            {"kind": p.kind, "what": p.what, "lost": p.lost, "back_after": p.back_after} for p in reversed(worst)
+        ],
+    }
+
+
+def _of_kind(found: list[Planted]) -> dict[str, Any]:
+    losses = [planted.lost for planted in found if planted.lost is not None]
+    stopped = Counter(planted.stopped_by.split(",")[0] for planted in found if planted.lost is None)
+    bad = sum(map(is_bad, found))
+    return {
+        "faults": len(found),
+        "promoted": len(losses),
+        "bad": bad,
+        "bound": bound(bad, len(found)),
+        "most_lost": max(losses, default=0.0),
+        "mean_lost": float(np.mean(losses)) if losses else 0.0,
+        "lost_over_2_points": sum(lost > 0.02 for lost in losses),
+        "stopped_by": dict(stopped.most_common()),
+    }
+
+
+def draw(found: list[Planted], told: Mapping[str, Any]) -> None:
+    """What promotions lost, by kind, and how often each kind was stopped."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = list(told["kinds"])
+    for place, kind in enumerate(names):
+        losses = [100 * p.lost for p in found if p.kind == kind and p.lost is not None]
+        jitter = np.random.default_rng(place).uniform(-0.25, 0.25, len(losses))
+        left.scatter(losses, place + jitter, s=6, alpha=0.5, color="#1f6f8b", linewidths=0)
+    left.axvline(100 * told["margin"], color="#d64a3a", linewidth=1)
+    left.set_yticks(range(len(names)), names)
+    left.set_title("Points lost by promoted versions on true rows; the gate's margin", loc="left", fontsize="medium")
+    stopped = [1 - told["kinds"][kind]["promoted"] / told["kinds"][kind]["faults"] for kind in names]
+    right.bar_label(right.barh(range(len(names)), stopped, color="#1f6f8b"), fmt="%.2f", padding=3)
+    right.set_title("Share of faults that promoted nothing", loc="left", fontsize="medium")
+    for panel in (left, right):
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(x=0.12)
+    left.invert_yaxis()
+    bad, faults = told["bad"], told["faults"]
+    figure.suptitle(
+        f"{faults:,} planted faults: {bad} bad promotions, at most {told['bound']:.3%} with 95 % confidence"
+    )
+    FOLDER.mkdir(exist_ok=True)
+    figure.savefig(FOLDER / "fault_injection.png", dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=10_000)
+    parser.add_argument("--lines", type=int, default=40)
+    parser.add_argument("--first-seed", type=int, default=20_000)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = run(options.faults, options.lines, options.first_seed, FOLDER / "fault_injection")
+    told = summary(found)
+    for kind, row in told["kinds"].items():
+        print(
+            f"{kind:<22} {row['faults']:>5} faults {row['promoted']:>5} promoted {row['bad']:>3} bad, "
+            f"most lost {row['most_lost']:+.3f}; stopped by {row['stopped_by']}"
+        )
+    print(f"taken back after so many sound batches: {told['taken_back_after']}")
+    print(f"{told['bad']} bad promotions of {told['faults']:,} faults: at most {told['bound']:.4%}")
+    write_json("fault_injection", told)
+    draw(found, told)
+
+
+if __name__ == "__main__":
+    main()

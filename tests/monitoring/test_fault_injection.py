@@ -1,0 +1,32 @@
+"""A small version of the benchmark: no version that is worse on true rows goes live."""
+
+import numpy as np
+import pytest
+
+from benchmarks.fault_injection import KINDS, Planted, bound, inject, is_bad, run, summary
+from benchmarks.pure_loop import open_scene
+
+
+def test_of_some_faults_of_every_kind_none_promotes_a_worse_version() -> None:
+    found = run(faults=48, lines=1, first_seed=300)
+    told = summary(found)
+    assert told["faults"] == 48
+    assert {kind: row["faults"] for kind, row in told["kinds"].items()} == dict.fromkeys(KINDS, 4)
+    assert told["bad"] == 0, told["worst_promotions"]
+    assert told["promoted"] > 10, "it is no proof that nothing ever goes live"
+
+
+def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again() -> None:
+    scene = open_scene(301)
+    answers = [scene.take(scene.delivery(number)) for number in (5, 6)]
+    assert any(answer.promoted is not None for answer in answers)
+    twice = [inject(scene, "corrupted weights", np.random.default_rng(1)) for _ in range(2)]
+    assert twice[0] == twice[1]
+
+
+def test_a_bad_promotion_is_one_beyond_the_gates_margin() -> None:
+    assert not is_bad(Planted("stuck", "", "gate", None))
+    assert not is_bad(Planted("stuck", "", "promoted", 0.04))
+    assert is_bad(Planted("stuck", "", "promoted", 0.06))
+    assert bound(0, 10_000) == pytest.approx(3e-4, rel=0.01), "the rule of three"
+    assert bound(3, 100) == pytest.approx(0.0757, abs=0.001)
