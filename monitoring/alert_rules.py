@@ -36,14 +36,13 @@ class Alert:
 
 
 class _Rule(Config):
-    kind: str
     metric: str
     hold: int = Field(default=1, ge=1, description="so many values in a row before it is raised")
 
     @property
     def name(self) -> str:
         """The rule in a word, and its metric."""
-        return f"{self.kind} of {self.metric}"
+        return f"{type(self).__name__.lower()} of {self.metric}"
 
 
 class Threshold(_Rule):

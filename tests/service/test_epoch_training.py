@@ -223,7 +223,7 @@ def test_a_training_that_cannot_be_done_fails_with_the_reason(admin: httpx.Clien
     ("changes", "status", "said"),
     [
         ({"data_source": {"kind": "file", "file_id": "0" * 64}}, 404, "send it to /api/v1/files first"),
-        ({"data_source": {"kind": "feature_store", "pipeline": "nowhere"}}, 404, "there is no pipeline nowhere"),
+        ({"data_source": {"kind": "feature_store", "pipeline": "nowhere"}}, 404, "there is no pipeline 'nowhere'"),
         ({"feature_columns": ["heat", "press"]}, 422, "feature_columns[1]: there is no column 'press'"),
         ({"target_column": "defect"}, 422, "target_column: there is no column 'defect'"),
         ({"output_path": "../../etc"}, 422, "must stay under"),
