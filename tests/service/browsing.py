@@ -16,6 +16,7 @@ SAID_BY_THE_BROWSER = ("Failed to load resource", "[DOM]")
 def chromium() -> Generator[Any]:
     """A real Chromium without a window; the test is skipped where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no Chromium is installed")
