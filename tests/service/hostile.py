@@ -338,7 +338,8 @@ def models(hostile: dict[str, bytes]) -> Iterator[tuple[str, Http | Raw]]:
     """Hostile models to the route that takes them, beside a file that is sound."""
     for what, content in hostile.items():
         form = {"file": ("h.csv", b"heat,speed,quality\n1,2,good\n"), "model": ("m.onnx", content)}
-        yield f"model {what}", Http("POST", JOBS, (422,), "this ", files={**form, "pipeline": (None, b"line")})
+        said = "this " if content else "empty"
+        yield f"model {what}", Http("POST", JOBS, (422,), said, files={**form, "pipeline": (None, b"line")})
     for name in ("../m.onnx", "m.pkl", "m.onnx\r\nX: y", ".onnx"):
         form = {"file": ("h.csv", b"heat,speed,quality\n1,2,good\n"), "model": (name, b"x")}
         yield f"model named {name!r}", Http("POST", JOBS, (400, 422), "", files={**form, "pipeline": (None, b"line")})
