@@ -1,9 +1,9 @@
 """200 followers of a training: how late they hear of an epoch, what is lost, what they slow it by; and pauses.
 
-`python -m benchmarks.followers [--followers 200] [--pairs 8] [--epochs 10]`: `lehr serve` in a process of its own, over
-real sockets. Within one training so many epochs run without followers and as many with them, in turn; a quarter of
-them reconnects on the way. Slowed by: the median over pairs of the epochs' median times. Pauses: from the request to
-the event that says paused, which is written after the checkpoint. Writes benchmarks/out/followers.json.
+`python -m benchmarks.followers [--followers 200] [--pairs 8] [--epochs 10] [--pauses 10]`: `lehr serve` in a process of
+its own, over real sockets. Within one training so many epochs run without followers and as many with them, in turn; a
+quarter of them reconnects on the way. Slowed by: the median over pairs of the epochs' median times. Pauses: from the
+request to the event that says paused, which is written after the checkpoint. Writes benchmarks/out/followers.json.
 """
 
 import argparse
@@ -131,7 +131,7 @@ def seconds_of(epochs: list[TrainingEvent]) -> float:
     return float(np.median([event.payload["metrics"]["time_per_epoch"] for event in epochs]))
 
 
-def pauses(client: Client, runs: TrainingRuns, task_id: str, many: int = 20) -> dict[str, float]:
+def pauses(client: Client, runs: TrainingRuns, task_id: str, many: int) -> dict[str, float]:
     """Pause and resume again and again."""
     took: list[float] = []
     for _ in range(many):
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--pauses", type=int, default=10)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -160,7 +161,8 @@ def main() -> None:
             client, runs = Client(port, token), TrainingRuns(Settings(home=home).ledger_url, now)
             task_id = begin(client, 20_000)
             results = asyncio.run(in_turn(runs, task_id, port, token, arguments))
-            results |= pauses(client, runs, task_id)
+            print(json.dumps(results), flush=True)
+            results |= pauses(client, runs, task_id, arguments.pauses)
     print(json.dumps(results, indent=2))
     write_json("followers", results)
 

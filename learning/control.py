@@ -13,7 +13,7 @@ from learning.state import TrainingState
 
 OUTCOMES = {"pause": "paused", "cancel": "cancelled"}
 
-READ_EVERY_SECONDS = 0.05
+READ_EVERY_SECONDS = 0.02
 """So often the wish is read: a read of the ledger costs as much as a small network's step."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 FILE_ROUTES = ("/api/v1/files?name={name}", "/api/v1/pipelines/line/batches?filename={name}")
+JOBS = "/api/v1/retraining/jobs"
 START = "/api/v1/epoch-training/start"
 INFER = "/v2/models/line/infer"
 LIVE = "/v2/health/live"
@@ -333,6 +334,17 @@ def paths() -> Iterator[tuple[str, Http | Raw]]:
     )
 
 
+def models(hostile: dict[str, bytes]) -> Iterator[tuple[str, Http | Raw]]:
+    """Hostile models to the route that takes them, beside a file that is sound."""
+    for what, content in hostile.items():
+        form = {"file": ("h.csv", b"heat,speed,quality\n1,2,good\n"), "model": ("m.onnx", content)}
+        said = "this " if content else "empty"
+        yield f"model {what}", Http("POST", JOBS, (422,), said, files={**form, "pipeline": (None, b"line")})
+    for name in ("../m.onnx", "m.pkl", "m.onnx\r\nX: y", ".onnx"):
+        form = {"file": ("h.csv", b"heat,speed,quality\n1,2,good\n"), "model": (name, b"x")}
+        yield f"model named {name!r}", Http("POST", JOBS, (400, 422), "", files={**form, "pipeline": (None, b"line")})
+
+
 def request(method: str, path: str, *lines: str, host: str = "localhost", body: bytes = b"") -> bytes:
     head = [f"{method} {path} HTTP/1.1", *([f"Host: {host}"] if host else []), "Authorization: Bearer {token}", *lines]
     return "\r\n".join([*head, "", ""]).encode() + body
@@ -416,9 +428,9 @@ def wires() -> Iterator[tuple[str, Http | Raw]]:
     )
 
 
-def cases() -> dict[str, Http | Raw]:
-    """All of them, by name."""
-    groups = (names(), forms(), files(), trainings(), predictions(), paths(), wires())
+def cases(hostile: dict[str, bytes]) -> dict[str, Http | Raw]:
+    """All of them, by name; hostile: models."""
+    groups = (names(), forms(), files(), models(hostile), trainings(), predictions(), paths(), wires())
     listed = [case for group in groups for case in group]
     found = dict(listed)
     assert len(found) == len(listed), "two cases have one name"
