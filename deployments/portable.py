@@ -5,6 +5,7 @@ file is copied to, learning can go on from it; so it holds samples of the data.
 """
 
 import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -59,7 +60,10 @@ def unpack(model: bytes) -> Packed:
             "this ONNX file does not say which data it learned from, so learning cannot continue from it; "
             "use a model.onnx that lehr exported, or train a first champion from data: lehr init FILE.csv"
         )
-    files = {name: base64.b64decode(found[_PREFIX + name]) for name in FILES}
+    try:
+        files = {name: base64.b64decode(found[_PREFIX + name]) for name in FILES}
+    except binascii.Error:
+        files = {}  # whose digest is none
     if _digest(files) != found[_SHA256]:
         raise ValueError(
             "what this ONNX file says about its training was changed after it was exported; restore it from a backup"

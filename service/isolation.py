@@ -1,7 +1,7 @@
 """A process of little reach: what it may take is limited, and with bwrap what it may see as well.
 
 The limits are the kernel's (setrlimit). Memory is counted as RLIMIT_DATA does, by what the process may write to: that
-follows what torch and polars take within a few per cent, where RLIMIT_AS also counts every mapped library.
+follows what torch and polars take within a tenth, where RLIMIT_AS also counts every mapped library.
 """
 
 import os

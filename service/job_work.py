@@ -204,5 +204,6 @@ class JobWork:
         if running_process(settings.home) is None:
             for name in ("PREFECT_API_URL", "PREFECT_SERVER_UI_API_URL", "LEHR_MLFLOW_PAGES"):
                 quiet.pop(name)
-        patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(SERVER_SECONDS)}
-        return {**patience, **environment_of(settings), **quiet}
+        quiet["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = str(SERVER_SECONDS)
+        quiet["LEHR_WAIT_SECONDS"] = str(self._place.service.job_seconds)  # for the loop that is at work there
+        return {**environment_of(settings), **quiet}

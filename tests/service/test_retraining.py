@@ -242,9 +242,11 @@ def serving(
             wait_until_live(client)
         return started[-1], address
 
-    yield start
-    started[-1].terminate()
-    started[-1].wait(30)
+    try:
+        yield start
+    finally:
+        started[-1].terminate()
+        started[-1].wait(30)
 
 
 @pytest.mark.torture
