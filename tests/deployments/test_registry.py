@@ -102,7 +102,7 @@ def test_a_new_store_outlives_a_kill_and_processes_that_open_it_at_once(tmp_path
     deadline = time.monotonic() + 60
     while not database.with_name("mlflow.db.part").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.2)
     killed.kill()
     killed.join()
     assert (killed.exitcode, database.exists(), told[0].exists()) == (-signal.SIGKILL, False, False)
