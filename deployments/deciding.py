@@ -3,11 +3,9 @@
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from pydantic import TypeAdapter
-
 from deployments.champions import lineage_of
 from deployments.line import Line
-from deployments.outcomes import Batch, Watched
+from deployments.outcomes import WATCHED, Batch, Watched
 from deployments.setting_aside import faulty_batches
 from monitoring.causes import Triage
 from monitoring.config import LearningAction, TriggerKind
@@ -57,8 +55,8 @@ def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[
     """What each sound batch left that the same champion scored, without another in between, up to this one."""
     outcomes, faulty = line.ledger.outcomes(line.name, "watch"), faulty_batches(line.ledger, line.name)
     counted = [n for n in sorted(outcomes) if n < batch.number and n not in faulty]
-    earlier = [TypeAdapter(Watched).validate_python(outcomes[n]) for n in counted]
-    same = takewhile(lambda before: before.champion == watched.champion, reversed(earlier))
+    latest_first = (WATCHED.validate_python(outcomes[n]) for n in reversed(counted))
+    same = takewhile(lambda before: before.champion == watched.champion, latest_first)
     found = [*reversed([before.scored for before in same]), watched.scored]
     return tuple(scored for scored in found if scored is not None)
 

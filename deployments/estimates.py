@@ -1,13 +1,12 @@
 """Promotions while the newest batches have no labels: what they rest on, and what becomes of them when labels come."""
 
 import polars as pl
-from pydantic import TypeAdapter
 
 from data.windows import last_rows, make_samples
 from deployments.champion_checks import REGRESSION_POINTS, REGRESSION_SHARE
 from deployments.champions import Version
 from deployments.line import Line
-from deployments.outcomes import Batch, OnEstimate, Watched
+from deployments.outcomes import WATCHED, Batch, OnEstimate
 from deployments.verdict import Check, Verdict, margin
 from monitoring.estimation import estimate
 from monitoring.performance import LOWER_IS_BETTER, gain
@@ -51,7 +50,7 @@ def labels_have_come(line: Line, resting: OnEstimate) -> bool:
 
 def _told(line: Line, batch: Batch) -> tuple[tuple[float, float], ...]:
     found = line.ledger.latest_outcome(line.name, "watch", before=batch.number + 1)
-    return () if found is None else TypeAdapter(Watched).validate_python(found).told
+    return () if found is None else WATCHED.validate_python(found).told
 
 
 def _estimated(line: Line, version: Version, rows: pl.DataFrame, told: tuple[tuple[float, float], ...]) -> float | None:

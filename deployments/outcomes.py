@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from data.seals import Seal
 from deployments.ladder import Rung
 from deployments.verdict import Verdict
@@ -143,6 +145,9 @@ class Watched:
     told: tuple[tuple[float, float], ...] = ()
     score_now: dict[str, float] | None = None
     completed: tuple[Completed, ...] = ()
+
+
+WATCHED = TypeAdapter(Watched)  # made once, as that takes longer than reading a hundred outcomes
 
 
 @dataclass(frozen=True)

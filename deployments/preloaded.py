@@ -12,6 +12,7 @@ MODULES = (
     "mlflow.store.tracking.sqlalchemy_store",
     "onnxruntime",
     "prefect.flow_engine",
+    "torch._dynamo",  # imported by every optimiser
     "torch.onnx",
 )
 

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from pydantic import TypeAdapter
 
 from data.samples import Samples
 from data.windows import last_rows, make_samples
 from deployments.champions import Version, champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
-from deployments.outcomes import Batch, Rivalry, Watched
+from deployments.outcomes import WATCHED, Batch, Rivalry, Watched
 from deployments.rivalry import compare_with_rival
 from deployments.setting_aside import faulty_batches
 from monitoring.detector import DetectorState
@@ -98,7 +97,7 @@ def watched_before(line: Line, batch: Batch) -> Watched | None:
     """
     faulty = faulty_batches(line.ledger, line.name)
     found = line.ledger.latest_outcome(line.name, "watch", batch.number, without=faulty)
-    return None if found is None else TypeAdapter(Watched).validate_python(found)
+    return None if found is None else WATCHED.validate_python(found)
 
 
 def evidence_so_far(before: Watched | None, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:

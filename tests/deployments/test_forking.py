@@ -42,7 +42,14 @@ def test_a_process_is_named_by_what_tells_runs_apart() -> None:
 
 
 def test_a_fork_has_everything_and_no_thread_but_its_own(tmp_path: Path) -> None:
-    wanted = ["prefect.engine", "torch.onnx", "mlflow.onnx", "great_expectations", "flows.learn_continuously"]
+    wanted = [
+        "prefect.engine",
+        "torch._dynamo",
+        "torch.onnx",
+        "mlflow.onnx",
+        "great_expectations",
+        "flows.learn_continuously",
+    ]
     script = tmp_path / "fork.py"
     script.write_text(FORK % wanted)
     command = [sys.executable, "-W", "ignore", str(script)]

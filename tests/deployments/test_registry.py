@@ -1,3 +1,5 @@
+import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +12,8 @@ from onnx import TensorProto, helper
 
 from data.ledger import Ledger
 from deployments.registry import Registry
+from tests.deployments.store_process import tell_champion
+from tests.forked import fork
 
 
 def network() -> bytes:
@@ -91,6 +95,19 @@ def test_a_version_that_is_not_registered_cannot_be_the_champion(registry: Regis
         registry.project_champion(7)
 
 
-def test_a_new_store_outlives_a_kill_and_processes_that_open_it_at_once(new_store: Path) -> None:
-    left = {path.name for path in new_store.parent.iterdir()}
-    assert left <= {"mlflow.db", "mlflow.db.lock"}
+def test_a_new_store_outlives_a_kill_and_processes_that_open_it_at_once(tmp_path: Path) -> None:
+    """One process is killed while it makes MLflow's database; then two make it at once."""
+    database, told = tmp_path / "mlflow" / "mlflow.db", [tmp_path / name for name in "abc"]
+    killed = fork(tell_champion, str(database), str(told[0]))
+    deadline = time.monotonic() + 60
+    while not database.with_name("mlflow.db.part").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    killed.kill()
+    killed.join()
+    assert (killed.exitcode, database.exists(), told[0].exists()) == (-signal.SIGKILL, False, False)
+    together = [fork(tell_champion, str(database), str(path)) for path in told[1:]]
+    for process in together:
+        process.join()
+    assert [path.read_text() for path in told[1:]] == ["None"] * 2
+    assert {path.name for path in database.parent.iterdir()} <= {"mlflow.db", "mlflow.db.lock"}

@@ -149,7 +149,14 @@ class DiedError(RuntimeError):
     """What stands for a kill."""
 
 
-@pytest.mark.parametrize(("step", "written"), [("store", False), ("labels", False), ("watch", True)])
+@pytest.mark.parametrize(
+    ("step", "written"),
+    [
+        ("labels", False),
+        pytest.param("store", False, marks=pytest.mark.torture),
+        pytest.param("watch", True, marks=pytest.mark.torture),
+    ],
+)
 def test_a_run_that_dies_over_labels_goes_on(
     pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, written: bool
 ) -> None:

@@ -57,7 +57,7 @@ def test_a_promotion_that_proves_worse_is_taken_back(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tasks.judge.judge_version", judge_blindly)
     pipeline = tmp_path / "line.yaml"
     pipeline.write_text(PIPELINE.replace("TRIGGER", "manual").replace("APPETITE", "probation"))
-    home, files = tmp_path / "home", write(tmp_path / "source", 14, turned=2)
+    home, files = tmp_path / "home", write(tmp_path / "source", 12, turned=2)
     assert run(pipeline, files[:1], home)[0]["promoted"]
     assert run(pipeline, files[1:2], home, "update")[0]["promoted"]
     unlabelled = pl.read_csv(files[3]).with_columns(side=pl.lit(None, pl.String))
@@ -78,7 +78,7 @@ def test_a_shadow_goes_live_once_it_has_proven_itself(tmp_path: Path) -> None:
     """The first champion learned wrong labels; what learns the true ones must show it before it goes live."""
     pipeline = tmp_path / "line.yaml"
     pipeline.write_text(PIPELINE.replace("TRIGGER", "rows, count: 1").replace("APPETITE", "proof"))
-    records = run(pipeline, write(tmp_path / "source", 20, turned=1), tmp_path / "home")
+    records = run(pipeline, write(tmp_path / "source", 10, turned=1), tmp_path / "home")
     assert records[0]["promoted"]
     live = next(record for record in records[1:] if record["promoted"])
     assert live["action_taken"] == "shadow"

@@ -19,6 +19,13 @@ CASES = [
     for architecture in LENGTHS
     for task in ("classification", "regression")
 ]
+LARGEST = ("gru", "cnn_lstm")  # half of all the time; by themselves they are in the rows of the default strategy
+QUICK_CASES = [
+    pytest.param(*case.values, id=case.id, marks=pytest.mark.torture)
+    if case.values[1] in LARGEST and not isinstance(case.values[0], HalfLives)
+    else case
+    for case in CASES
+]
 
 
 def two_steps(plan: LearningPlan, length: int) -> Candidate:
@@ -37,7 +44,7 @@ def error(candidate: Candidate, task: str, length: int) -> float:
     return float((served - fresh.targets_B).square().mean() / fresh.targets_B.var())
 
 
-@pytest.mark.parametrize(("strategy", "architecture", "task"), CASES)
+@pytest.mark.parametrize(("strategy", "architecture", "task"), QUICK_CASES)
 def test_every_strategy_conforms(strategy: UpdateConfig, architecture: str, task: str) -> None:
     plan, length = make_plan(strategy, architecture, task), LENGTHS[architecture]
     candidate = two_steps(plan, length)

@@ -1,8 +1,5 @@
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +17,9 @@ from learning.normalisation import fit_normalisers
 from learning.resume import Checkpoints
 from learning.state import TrainingState
 from models.network import Network, build_network
+from tests.forked import fork
 from tests.learning.streams import FEATURES, LENGTHS, MODELS, make_batch
-from tests.learning.training_process import digest, train
+from tests.learning.training_process import digest, tell, train
 
 KILLS = int(os.environ.get("LEHR_KILLS", "3"))
 
@@ -126,18 +124,16 @@ def test_weights_are_the_same_after_kills_at_any_moment(tmp_path: Path) -> None:
     folder, kills = tmp_path / "killed", 0
     outputs: list[str] = []
     while True:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.learning.training_process", str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        told = tmp_path / f"told-{kills}"
+        process = fork(tell, str(folder), str(told))
         if kills < KILLS:
             before = _newest(folder)
-            while _newest(folder) == before and process.poll() is None:
+            while _newest(folder) == before and process.exitcode is None:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.08))
-            process.send_signal(signal.SIGTERM if kills % 3 == 2 else signal.SIGKILL)
-        outputs.append(process.communicate(timeout=120)[0].strip())
+            (process.terminate if kills % 3 == 2 else process.kill)()  # SIGTERM, SIGKILL
+        process.join(120)
+        outputs.append(told.read_text() if told.exists() else "")
         kills += 1
         if len(outputs[-1]) == 64:
             break
