@@ -8,12 +8,12 @@ from benchmarks.pure_loop import open_scene
 
 
 def test_of_some_faults_of_every_kind_none_promotes_a_worse_version() -> None:
-    found = run(faults=48, lines=1, first_seed=300)
+    found = run(faults=24, lines=1, first_seed=300)
     told = summary(found)
-    assert told["faults"] == 48
-    assert {kind: row["faults"] for kind, row in told["kinds"].items()} == dict.fromkeys(KINDS, 4)
+    assert told["faults"] == 24
+    assert {kind: row["faults"] for kind, row in told["kinds"].items()} == dict.fromkeys(KINDS, 2)
     assert told["bad"] == 0, told["worst_promotions"]
-    assert told["promoted"] > 10, "it is no proof that nothing ever goes live"
+    assert told["promoted"] > 4, "it is no proof that nothing ever goes live"
 
 
 def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again() -> None:
