@@ -5,9 +5,9 @@ RMSE), and ten glass lines whose classes are skewed by a Dirichlet distribution 
 node's rows, in blocks spread over time, is never learned from, and all models are scored on all of these together.
 *Pooled*: the same network trained by lehr's trainer on all rows for as many epochs. *Alone*: as a federation of one.
 Hostile: two of the ten lines send NaN, updates × 10⁶, updates of the opposite sign, their first update again and again,
-or another shape; the loss is held against the same method's without them, on the rows of all ten. Cost: the seconds of
-all rounds over those of the nodes' own gradient steps. Rounds and learning rate were chosen on other seeds. Writes
-benchmarks/out/federation.json and federation.png.
+or another shape; the loss is held against the same method's without them, on the rows of all ten, skewed and not. Cost:
+the seconds of all rounds over those of the nodes' own gradient steps. Rounds and learning rate were chosen on other
+seeds. Writes benchmarks/out/federation.json and federation.png.
 """
 
 import argparse
@@ -91,8 +91,8 @@ def turbine(folder: Path, rows: int | None = None) -> Stream:
     return _split("rmse", None, parts)
 
 
-def lines(seed: int, batches: int = BATCHES) -> Stream:
-    """Ten glass lines, each of its own seed, whose rows are thinned so that each has classes of its own."""
+def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW) -> Stream:
+    """Ten glass lines, each of its own seed; skew: whose rows are thinned so that each has classes of its own."""
     frames = [
         pl.concat([frame for _, frame, _ in glass_line(batches, BATCH_ROWS, 100 * seed + number)]).with_row_index("row")
         for number in range(LINES)
@@ -104,7 +104,7 @@ def lines(seed: int, batches: int = BATCHES) -> Stream:
     rng = np.random.default_rng([7, seed])
     parts: dict[str, Samples] = {}
     for number, frame in enumerate(frames):
-        favours = rng.dirichlet([SKEW] * len(labels))
+        favours = np.ones(len(labels)) if skew is None else rng.dirichlet([skew] * len(labels))
         kept = rng.random(frame.height) < (favours / favours.max())[[labels.index(d) for d in frame["defect"]]]
         marked = frame.filter(kept).with_columns(
             lehr_batch=pl.lit(1, pl.Int32), lehr_split=pl.lit("train"), lehr_row=pl.int_range(pl.len(), dtype=pl.Int32)
@@ -243,9 +243,10 @@ def main() -> None:
     found: dict[str, Any] = {
         "gas turbine": [learn(turbine(asked.folder), seed, asked.rounds) for seed in seeds],
         "glass lines": [learn(lines(seed), seed, asked.rounds) for seed in seeds],
-        "hostile": [attack(lines(seed), seed, asked.rounds // 2) for seed in seeds],
+        "hostile": [attack(lines(seed, skew=None), seed, asked.rounds // 2) for seed in seeds],
+        "hostile, skewed": [attack(lines(seed), seed, asked.rounds // 2) for seed in seeds],
         "cost": {
-            kind: median(cost(lines(seed), seed, 5, secure=kind == "secure") for seed in (0, *seeds))
+            kind: median(cost(lines(seed, skew=None), seed, 5, secure=kind == "secure") for seed in (0, *seeds))
             for kind in ("plain", "secure")
         },
     }
@@ -255,10 +256,11 @@ def main() -> None:
         panels[name] = {k: mean(run[k] for run in found[name]) for k in ("fedavg", "pooled", "best alone")}
         print(name, {k: round(v, 4) for k, v in panels[name].items()})
     bar_chart("federation", "nodes that learn together (fedavg), pooled rows, and each alone", panels)
-    for run in sorted(found["hostile"][0]["runs"]):
-        ratios = [one["runs"][run]["over_clean"] for one in found["hostile"]]
-        named = [one["runs"][run]["named"] == one["hostile"] for one in found["hostile"]]
-        print(run, [round(r, 3) for r in ratios], "named" if all(named) else f"named in {sum(named)}")
+    for how in ("hostile", "hostile, skewed"):
+        for run in sorted(found[how][0]["runs"]):
+            ratios = [one["runs"][run]["over_clean"] for one in found[how]]
+            named = sum(one["runs"][run]["named"] == one["hostile"] for one in found[how])
+            print(how, run, [round(r, 3) for r in ratios], f"named in {named} of {len(ratios)}")
     print("cost", found["cost"])
 
 

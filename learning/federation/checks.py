@@ -12,6 +12,7 @@ import numpy as np
 from learning.federation.aggregation import Doubles, Update
 from learning.federation.messages import Message, RefusedError
 from learning.federation.shamir import Share
+from learning.federation.sharing import Vector
 
 MOST_NAMES, LONGEST_NAME = 100_000, 500
 LEAST_UPDATES = 3
@@ -69,16 +70,19 @@ def too_long(updates: Sequence[Update], ratio: float) -> dict[str, str]:
     }
 
 
-def agreements(updates: Sequence[Update], change_P: Doubles) -> dict[str, float]:
-    """The cosine between each update and what all made together, by node."""
+def agreements(updates: Sequence[Update]) -> dict[str, float]:
+    """The cosine between each update and the sum of all others at the same length, by node."""
     if len(updates) < LEAST_UPDATES:
         return {}
-    found: dict[str, float] = {}
-    for update in updates:
-        own_P, all_P = update.change_P[update.known_P].astype(np.float64), change_P[update.known_P]
-        length = float(np.linalg.norm(own_P) * np.linalg.norm(all_P))
-        found[update.node] = float(own_P @ all_P) / length if length > 0 else 0.0
-    return found
+    directions_nP = [_direction(update.change_P * update.known_P) for update in updates]
+    total_P = np.sum(directions_nP, axis=0)
+    pairs = zip(updates, directions_nP, strict=True)  # without its own part, which always agrees with it
+    return {update.node: float(own_P @ _direction(total_P - own_P)) for update, own_P in pairs}
+
+
+def _direction(vector_P: Vector | Doubles) -> Doubles:
+    length = float(np.linalg.norm(vector_P.astype(np.float64)))
+    return vector_P.astype(np.float64) / (length or 1.0)
 
 
 def suspects(agreed: Mapping[str, Sequence[float]]) -> dict[str, str]:

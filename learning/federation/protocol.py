@@ -138,7 +138,7 @@ class Protocol:
             state.refuse(number, name, reason)
             updates = [update for update in updates if update.node != name]
         change_P = combine(federation.aggregation, updates)
-        for name, cosine in agreements(updates, change_P).items():
+        for name, cosine in agreements(updates).items():
             state.agreed.setdefault(name, []).append(cosine)
         if not self._has_controls:
             return change_P, np.zeros(1)
