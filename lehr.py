@@ -5,7 +5,7 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from commands import lines, loop, metrics, plant, receipts, remote, served, service, streams, tune
+from commands import federation, lines, loop, metrics, plant, receipts, remote, served, service, streams, tune
 from service.calls import ServiceError
 from service.client import Client
 
@@ -16,6 +16,7 @@ COMMANDS = (
     *(loop.init, loop.run, loop.labels, loop.demo, loop.backtest, tune.tune, lines.synthesise, metrics.metrics),
     *(plant.status, plant.history, plant.rollback, plant.release, plant.up, plant.down, plant.deploy),
     *(receipts.predict, receipts.explain, receipts.verify),
+    *(federation.federate, federation.node),
     *(service.serve, service.token, served.served, streams.consume),
 )
 for command in COMMANDS:

@@ -49,7 +49,7 @@ def token(
     name
         Whose it is, as logs will name it.
     role
-        What it may do: predict, ingest, train, promote, admin; may be given several times.
+        What it may do: predict, ingest, train, promote, node, admin; may be given several times.
     days
         How long it holds; default: until it is revoked.
     revoke

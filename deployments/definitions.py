@@ -29,7 +29,7 @@ FLOWS: Mapping[str, str] = {
     "backtest-policy": "Says which trigger policy would have served best on what has come; nothing else changes.",
 }
 """The flows that every pipeline is deployed with, each with what people are told about it."""
-FLEET, JOB = "learn-fleet", "train-job"
+FLEET, JOB, FEDERATION = "learn-fleet", "train-job", "run-federation"
 """Those that are deployed once."""
 
 Trigger = dict[str, Any]
@@ -77,7 +77,7 @@ def definitions(pipelines: Sequence[Path]) -> list[Definition]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two pipeline files are named {', '.join(twice)}; a name stands for one pipeline")
     found = [_define(flow, path, config) for path, config in configs for flow in FLOWS]
-    return [*found, _fleet(pipelines), _job()]
+    return [*found, _fleet(pipelines), _job(), _federation()]
 
 
 def render(found: Sequence[Definition]) -> str:
@@ -118,6 +118,11 @@ def _fleet(pipelines: Sequence[Path]) -> Definition:
 def _job() -> Definition:
     said = "Trains for a retraining job of the service, where LEHR_SERVE_JOB_DEPLOYMENT names this deployment."
     return Definition(flow=JOB, name="job", description=said, parameters={}, tags=(TAG,))
+
+
+def _federation() -> Definition:
+    said = "Lets the nodes of a federation learn together; give the federation's file."
+    return Definition(flow=FEDERATION, name="federation", description=said, parameters={}, tags=(TAG,))
 
 
 def _recovered_by(flow: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.runner import runner
 from prefect.runner._process_manager import ProcessHandle
 
-from deployments.definitions import FLEET, FLOWS, JOB, module_of
+from deployments.definitions import FEDERATION, FLEET, FLOWS, JOB, module_of
 from deployments.processes import die_with_parent
 
 ENGINE = "prefect.engine"
@@ -31,7 +31,8 @@ _context = multiprocessing.get_context("forkserver")
 
 def fork_runs() -> None:
     """Let this process's Prefect runner fork its runs, and begin to import what they need."""
-    _context.set_forkserver_preload([ENGINE, PRELOADED, *(module_of(flow) for flow in (*FLOWS, FLEET, JOB))])
+    once = (FLEET, JOB, FEDERATION)
+    _context.set_forkserver_preload([ENGINE, PRELOADED, *(module_of(flow) for flow in (*FLOWS, *once))])
     forkserver.ensure_running()
     runner.EngineCommandStarter = ForkingStarter  # pyright: ignore[reportAttributeAccessIssue]: it takes its place
 

@@ -176,7 +176,7 @@ def train_run(
 
 
 def _exported(data: StoredData, candidate: Candidate) -> Trained:
-    config, onnx = data.config, _packed(data, candidate)
+    config, onnx = data.config, pack_candidate(data, candidate)
     scores = None
     if len(data.holdout):
         scores = score_all(config.task, OnnxModel(onnx).predict_samples(data.holdout), data.holdout.targets_B.numpy())
@@ -190,7 +190,11 @@ def save_trained(settings: Settings, pipeline: str, trained: Trained, now: datet
     return path
 
 
-def _packed(data: StoredData, candidate: Candidate) -> bytes:
+def pack_candidate(data: StoredData, candidate: Candidate) -> bytes:
+    """The candidate as a packed file with the reference, memory and held-out rows of the data.
+
+    Raises ValueError where the exported file differs from the network.
+    """
     config, served, features = data.config, candidate.served(), len(data.schema.features)
     length = config.data.window.length
     onnx = export(served, features, length, candidate.state_tensors(), candidate.state_config())

@@ -13,6 +13,7 @@ from service import (
     decisions,
     deliveries,
     epoch_training,
+    federations,
     files,
     health,
     inference,
@@ -28,7 +29,19 @@ from service.problems import ProblemDetails, handle_problems
 from service.straight import Straight
 
 VERSION = "1"
-PARTS = (health, inference, files, deliveries, decisions, acting, epoch_training, retraining, metrics, live_page)
+PARTS = (
+    health,
+    inference,
+    files,
+    deliveries,
+    decisions,
+    acting,
+    epoch_training,
+    retraining,
+    federations,
+    metrics,
+    live_page,
+)
 
 
 def create_app(core: Core) -> FastAPI:

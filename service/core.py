@@ -16,6 +16,7 @@ from data.training_runs import TrainingRuns
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
 from service.counters import Counters
+from service.federating import Federations
 from service.feed import Feed
 from service.idempotency import forget_old_keys
 from service.jobs import Jobs
@@ -46,6 +47,7 @@ class Core:
     recorder: Recorder
     loop: Loop
     counters: Counters
+    federations: Federations
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -56,7 +58,7 @@ class Core:
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:
         """Inside, trainings go on and their followers are told."""
-        parts = self.trainings, self.jobs, self.feed, self.versions, self.recorder
+        parts = self.trainings, self.jobs, self.feed, self.versions, self.recorder, self.federations
         self.tasks[:] = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
         for task in self.tasks:
             task.add_done_callback(_say_if_it_failed)
@@ -92,6 +94,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Recorder(ledger, settings.home, now, service.receipt_seconds, service.inputs_share),
         Loop(settings.home, settings.prefect_port, service.prefect_api),
         Counters(),
+        Federations(settings.home / "federation-jobs"),
     )
 
 

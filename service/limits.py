@@ -16,6 +16,7 @@ def limits(settings: ServiceSettings) -> Callable[[str], int]:
             return settings.max_data_bytes + settings.max_model_bytes
         if path == "/api/v1/files" or (path.startswith("/api/v1/pipelines/") and path.endswith(DELIVERIES)):
             return settings.max_data_bytes
-        return settings.max_tensor_bytes if path.endswith(PREDICTIONS) else settings.max_body_bytes
+        tensors = path.endswith(PREDICTIONS) or (path.startswith("/api/v1/federations/") and path.endswith("/answers"))
+        return settings.max_tensor_bytes if tensors else settings.max_body_bytes
 
     return limit_of

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from data.files import write_whole
 
-Role = Literal["predict", "ingest", "train", "promote", "admin"]
+Role = Literal["predict", "ingest", "train", "promote", "node", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """An admin may do what all others may."""
 

@@ -19,7 +19,7 @@ def test_every_flow_of_a_pipeline_is_defined_once(tmp_path: Path) -> None:
     found = definitions(
         [_pipeline(tmp_path, "a", "schedule: {learn: null, watch_minutes: null}"), _pipeline(tmp_path, "b")]
     )
-    assert len(found) == 2 * len(FLOWS) + 2
+    assert len(found) == 2 * len(FLOWS) + 3
     scheduled = [(d.flow, d.name) for d in found if d.cron is not None or d.interval_seconds is not None]
     assert scheduled == [("learn-continuously", "b"), ("watch-drift", "b")]
     (retrain,) = [d for d in found if (d.flow, d.name) == ("retrain", "a")]

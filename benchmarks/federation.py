@@ -1,0 +1,268 @@
+"""Whether lines that learn together learn as well as if their rows were pooled, and what hostile nodes can do.
+
+`python -m benchmarks.federation DATA_FOLDER [--rounds 80 --seeds 3]`: the years of a gas turbine as three nodes (NOx,
+RMSE), and ten glass lines whose classes are skewed by a Dirichlet distribution of 0.3 (accuracy). A fifth of each
+node's rows, in blocks spread over time, is never learned from, and all models are scored on all of these together.
+*Pooled*: the same network trained by lehr's trainer on all rows for as many epochs. *Alone*: as a federation of one.
+Hostile: two of the ten lines send NaN, updates × 10⁶, updates of the opposite sign, their first update again and again,
+or another shape; the loss is held against the same method's without them, on the rows of all ten, skewed and not. Cost:
+the seconds of all rounds over those of the nodes' own gradient steps. Rounds and learning rate were chosen on other
+seeds. Writes benchmarks/out/federation.json and federation.png.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.results import bar_chart, write_json
+from data.config import DataConfig
+from data.samples import Samples, join_samples
+from data.schema import resolve_schema
+from data.synthetic import SENSORS, glass_line
+from data.windows import make_samples
+from learning.config import TrainingConfig
+from learning.federated import FederatedLearningCoordinator
+from learning.federation import node as node_module
+from learning.federation.messages import Message, decode
+from learning.federation.node import Node
+from learning.federation.results import FederatedModel
+from learning.federation.run import Ask, Participant, ask_in_turn
+from learning.federation.sources import NodeData
+from learning.fitting import fit
+from learning.normalisation import fit_normalisers
+from learning.randomness import seeded
+from learning.search.trainings import predict
+from learning.validation import split_blocks
+from models.config import MlpConfig
+from models.network import build_network
+from monitoring.performance import score
+
+YEARS = (2011, 2012, 2013)
+TURBINE = ("AT", "AP", "AH", "AFDP", "GTEP", "TIT", "TAT", "TEY", "CDP")
+LINES, SKEW, BATCHES, BATCH_ROWS = 10, 0.3, 3, 600
+BLOCKS, EVERY = 25, 5
+MODEL = MlpConfig(hidden_units=[64, 32], dropout=0.0)
+LOCAL_EPOCHS = 1
+TRAINING = TrainingConfig(batch_size=64, learning_rate=1e-2)
+HOSTILE: Mapping[str, Callable[[Message], Message]] = {
+    "nan": lambda told: _changed(told, np.full_like(told.arrays["change"], np.nan)),
+    "huge": lambda told: _changed(told, told.arrays["change"] * np.float32(1e6)),
+    "flipped": lambda told: _changed(told, -told.arrays["change"]),
+    "shape": lambda told: _changed(told, told.arrays["change"][1:]),
+    "replay": lambda told: told,
+}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Nodes' training samples and what none of them learns from, by name."""
+
+    metric: str
+    labels: tuple[str, ...] | None
+    learned: dict[str, Samples]
+    unseen: Samples
+
+    @property
+    def sources(self) -> dict[str, NodeData]:
+        """As a federation's nodes."""
+        task = "regression" if self.labels is None else "classification"
+        sensors = tuple(f"x{i}" for i in range(next(iter(self.learned.values())).rows_NC.shape[1]))
+        return {name: NodeData(sensors, task, self.labels, samples) for name, samples in self.learned.items()}
+
+
+def turbine(folder: Path, rows: int | None = None) -> Stream:
+    """The NOx of one gas turbine, each year a node."""
+    parts: dict[str, Samples] = {}
+    for year in YEARS:
+        frame = pl.read_csv(folder / "gas_turbine" / f"gt_{year}.csv").head(rows or 10**9)
+        readings = torch.from_numpy(frame.select(TURBINE).to_numpy().astype(np.float32)).contiguous()
+        targets = torch.from_numpy(frame["NOX"].to_numpy().astype(np.float32))
+        ones = torch.ones(frame.height, dtype=torch.int64)
+        parts[str(year)] = Samples(readings, torch.arange(frame.height), 1, targets, ones)
+    return _split("rmse", None, parts)
+
+
+def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW) -> Stream:
+    """Ten glass lines, each of its own seed; skew: whose rows are thinned so that each has classes of its own."""
+    frames = [
+        pl.concat([frame for _, frame, _ in glass_line(batches, BATCH_ROWS, 100 * seed + number)]).with_row_index("row")
+        for number in range(LINES)
+    ]
+    schema = resolve_schema(
+        DataConfig(target="defect", timestamp="time"), "classification", ["time", *SENSORS, "defect"]
+    )
+    labels = tuple(sorted({label for frame in frames for label in frame["defect"].unique().to_list()}))
+    rng = np.random.default_rng([7, seed])
+    parts: dict[str, Samples] = {}
+    for number, frame in enumerate(frames):
+        favours = np.ones(len(labels)) if skew is None else rng.dirichlet([skew] * len(labels))
+        kept = rng.random(frame.height) < (favours / favours.max())[[labels.index(d) for d in frame["defect"]]]
+        marked = frame.filter(kept).with_columns(
+            lehr_batch=pl.lit(1, pl.Int32), lehr_split=pl.lit("train"), lehr_row=pl.int_range(pl.len(), dtype=pl.Int32)
+        )
+        parts[f"line-{number}"] = make_samples(marked, schema, 1, labels)
+    return _split("accuracy", labels, parts)
+
+
+def _split(metric: str, labels: tuple[str, ...] | None, parts: Mapping[str, Samples]) -> Stream:
+    both = {name: split_blocks(part, BLOCKS, EVERY, 2) for name, part in parts.items()}
+    return Stream(metric, labels, {n: b[0] for n, b in both.items()}, join_samples([b[1] for b in both.values()]))
+
+
+def pooled(stream: Stream, seed: int, epochs: int) -> float:
+    """The score of the network that lehr's trainer makes of all rows."""
+    samples, labels = join_samples(list(stream.learned.values())), stream.labels
+    task = "regression" if labels is None else "classification"
+    with seeded(seed, 0):
+        network = build_network(MODEL, samples.rows_NC.shape[1], 1 if labels is None else len(labels), task)
+        fit_normalisers(network, samples)
+        fit(network, samples, TrainingConfig(epochs=epochs, batch_size=64))
+    return score(_metric(stream), predict(network, stream.unseen), stream.unseen.targets_B.numpy())
+
+
+def together(
+    stream: Stream, seed: int, rounds: int, method: str = "fedavg", ask: Any = ask_in_turn, **federation: Any
+) -> FederatedModel:
+    """The federation's global model."""
+    coordinator = FederatedLearningCoordinator(
+        model=MODEL,
+        training=TRAINING,
+        federation={"seed": seed, "local_epochs": LOCAL_EPOCHS, **federation},
+    )
+    return coordinator.coordinate_training(stream.sources, rounds, method, ask=ask)
+
+
+def judge(stream: Stream, model: FederatedModel, metric: str | None = None) -> float:
+    """The score on what nobody learned from."""
+    return score(metric or _metric(stream), predict(model.network, stream.unseen), stream.unseen.targets_B.numpy())  # pyright: ignore[reportArgumentType]
+
+
+def learn(stream: Stream, seed: int, rounds: int) -> dict[str, Any]:
+    """Pooled, together by fedavg, and each alone."""
+    found: dict[str, Any] = {"pooled": pooled(stream, seed, rounds * LOCAL_EPOCHS)}
+    found["fedavg"] = judge(stream, together(stream, seed, rounds))
+    alone = {
+        n: judge(stream, together(replace(stream, learned={n: s}), seed, rounds)) for n, s in stream.learned.items()
+    }
+    found["best alone"] = (min if stream.metric == "rmse" else max)(alone.values())
+    return {**found, "alone": alone}
+
+
+def attack(
+    stream: Stream,
+    seed: int,
+    rounds: int,
+    kinds: Sequence[str] = tuple(HOSTILE),
+    methods: Sequence[str] = ("krum", "trimmed_mean"),
+) -> dict[str, Any]:
+    """Log-loss with two hostile nodes over the clean one's, and who was named, by method and kind."""
+    found: dict[str, Any] = {}
+    bad = sorted(stream.learned)[1::5][:2]
+    for method in methods:
+        clean = judge(stream, together(stream, seed, rounds, method), "log_loss")
+        for kind in kinds:
+            model = together(stream, seed, rounds, method, partial(_with_hostile, bad, kind))
+            loss = judge(stream, model, "log_loss")
+            found[f"{method} {kind}"] = {"loss": loss, "over_clean": loss / clean, "named": sorted(model.offenders)}
+    return {"hostile": bad, "runs": found}
+
+
+def cost(stream: Stream, seed: int, rounds: int, secure: bool) -> float:
+    """Seconds of all rounds over those of the nodes' gradient steps."""
+    inside, original = [0.0], node_module.learn_locally
+
+    def timed(*given: Any) -> Any:
+        began = perf_counter()
+        steps = original(*given)
+        inside[0] += perf_counter() - began
+        return steps
+
+    began: list[float] = []
+
+    def noting(nodes: Mapping[str, Participant]) -> Ask:
+        def ask(kind: str, number: int, questions: Mapping[str, bytes]) -> Any:
+            if number == 1 and not began:  # all have joined
+                began.append(perf_counter())
+            return ask_in_turn(nodes)(kind, number, questions)
+
+        return ask
+
+    node_module.learn_locally = timed
+    try:
+        together(stream, seed, rounds, secure=secure, ask=noting)
+        return (perf_counter() - began[0]) / inside[0]
+    finally:
+        node_module.learn_locally = original
+
+
+class _HostileNode:
+    def __init__(self, node: Node, kind: str) -> None:
+        self._node, self._kind, self._first = node, kind, b""
+
+    def answer(self, content: bytes) -> bytes:
+        asked, told = decode(content), self._node.answer(content)
+        if asked.kind != "train":
+            return told
+        self._first = self._first or told
+        return self._first if self._kind == "replay" else HOSTILE[self._kind](decode(told)).encode()
+
+
+def _with_hostile(bad: Sequence[str], kind: str, nodes: Mapping[str, Node]) -> Ask:
+    taking_part: dict[str, Participant] = {
+        n: _HostileNode(node, kind) if n in bad else node for n, node in nodes.items()
+    }
+    return ask_in_turn(taking_part)
+
+
+def _changed(told: Message, change: Any) -> Message:
+    return replace(told, arrays={**told.arrays, "change": change})
+
+
+def _metric(stream: Stream) -> Any:
+    return stream.metric
+
+
+def main() -> None:
+    """Run all of it and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=80)
+    parser.add_argument("--seeds", type=int, default=3)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds = range(asked.seeds)
+    found: dict[str, Any] = {
+        "gas turbine": [learn(turbine(asked.folder), seed, asked.rounds) for seed in seeds],
+        "glass lines": [learn(lines(seed), seed, asked.rounds) for seed in seeds],
+        "hostile": [attack(lines(seed, skew=None), seed, asked.rounds // 2) for seed in seeds],
+        "hostile, skewed": [attack(lines(seed), seed, asked.rounds // 2) for seed in seeds],
+        "cost": {
+            kind: median(cost(lines(seed, skew=None), seed, 5, secure=kind == "secure") for seed in (0, *seeds))
+            for kind in ("plain", "secure")
+        },
+    }
+    write_json("federation", found)
+    panels = {}
+    for name in ("gas turbine", "glass lines"):
+        panels[name] = {k: mean(run[k] for run in found[name]) for k in ("fedavg", "pooled", "best alone")}
+        print(name, {k: round(v, 4) for k, v in panels[name].items()})
+    bar_chart("federation", "nodes that learn together (fedavg), pooled rows, and each alone", panels)
+    for how in ("hostile", "hostile, skewed"):
+        for run in sorted(found[how][0]["runs"]):
+            ratios = [one["runs"][run]["over_clean"] for one in found[how]]
+            named = sum(one["runs"][run]["named"] == one["hostile"] for one in found[how])
+            print(how, run, [round(r, 3) for r in ratios], f"named in {named} of {len(ratios)}")
+    print("cost", found["cost"])
+
+
+if __name__ == "__main__":
+    main()

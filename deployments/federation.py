@@ -1,0 +1,150 @@
+"""A federation's file, and running it: what was learned lies under LEHR_HOME/federations/<name>."""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError
+
+from data.config import Config, DataConfig, Task
+from data.files import write_whole
+from deployments.federated_drift import NO_REFERENCE, Learners, Watcher, decide
+from deployments.federation_files import load_model, onnx_of, packed_for, save_model
+from deployments.mistakes import describe_mistakes
+from deployments.pipeline import read_yaml
+from deployments.settings import Settings
+from learning.config import TrainingConfig
+from learning.federation.config import FederationConfig
+from learning.federation.coordinator import Coordinator
+from learning.federation.node import Node
+from learning.federation.questions import LEAST_HIDDEN
+from learning.federation.results import FederatedModel
+from learning.federation.run import Ask, run_federation
+from learning.federation.sources import NodeData, node_data
+from models.config import ModelConfig
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Asker = Callable[[Mapping[str, Node]], Ask]
+
+
+class NodeEntry(Config):
+    """source: a file or a folder, as seen from the federation's file; null: the node is a process elsewhere."""
+
+    source: str | None = None
+    data: DataConfig | None = Field(default=None, description="where its columns are named otherwise")
+
+
+class FederationFile(Config):
+    """All of a federation: who takes part, what their columns are, and how they learn."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    task: Task | None = None
+    data: DataConfig
+    model: ModelConfig | None = None
+    training: TrainingConfig = TrainingConfig()
+    federation: FederationConfig = FederationConfig()
+    nodes: dict[Name, NodeEntry] = Field(min_length=1)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a federation's file; raises ValueError that names every mistake with its key's path."""
+        document = read_yaml(path)
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            mistakes = describe_mistakes(error, cls, document)
+            raise ValueError("\n".join([f"{path} is not a valid federation file:", *mistakes])) from None
+
+    def read(self, name: str, folder: Path) -> NodeData:
+        """What a node holds; raises ValueError that names the node where that cannot be read."""
+        entry = self.nodes[name]
+        if entry.source is None:
+            raise ValueError(f"nodes.{name}.source: is missing; a node without one runs elsewhere: lehr node")
+        try:
+            return node_data(folder / entry.source, entry.data or self.data, self.task)
+        except ValueError as mistake:
+            raise ValueError(f"nodes.{name}: {mistake}") from None
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """Where a federation's models and reports lie."""
+    return settings.home / "federations" / name
+
+
+def federate(path: Path, settings: Settings, ask: Asker) -> dict[str, Any]:
+    """Let the nodes learn together, all of them the first time, and later those whose process has moved.
+
+    Leaves for each group that learned `model.onnx` and `report.json`, and for each node the file that
+    `ContinuousLearningSystem` goes on from. Returns plain JSON. Raises ValueError for mistakes in the file or the data,
+    and where too few nodes answer.
+    """
+    file = FederationFile.load(path)
+    folder = folder_of(settings, file.name)
+    nodes = {name: Node(name, file.read(name, path.parent)) for name in file.nodes}
+    start = load_model(folder / "model.bin")
+    learners = _learners(file, folder, nodes, start)
+    groups: list[dict[str, Any]] = []
+    for group in learners.groups:
+        own = {name: nodes[name] for name in group}
+        model = learn_together(file, own, start, ask)
+        place = folder if len(group) == len(nodes) else folder / "-".join(group)[:200]
+        groups.append(_keep(file, place, folder, own, model))
+    report = {"federation": file.name, "action": learners.action, "reason": learners.reason, "groups": groups}
+    write_whole(folder / "latest.json", json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
+    return report
+
+
+def learn_together(
+    file: FederationFile, nodes: Mapping[str, Node], start: FederatedModel | None, ask: Asker
+) -> FederatedModel:
+    """One model of these nodes, from fresh weights or from where an earlier one was."""
+    model, begin = (file.model, None) if start is None else (start.plan.model, start.network)
+    secret = secrets.token_bytes(32)
+    coordinator = Coordinator(file.name, list(nodes), model, file.training, file.federation, secret, begin)
+    return run_federation(coordinator, ask(nodes))
+
+
+def _learners(file: FederationFile, folder: Path, nodes: Mapping[str, Node], start: FederatedModel | None) -> Learners:
+    if start is None:
+        return Learners("all", (tuple(sorted(nodes)),), "nothing was learned together yet")
+    watched = [Watcher(name, folder / "nodes" / name).watch(nodes[name].data) for name in sorted(nodes)]
+    if any(summary.note == NO_REFERENCE for summary in watched):
+        new = ", ".join(summary.node for summary in watched if summary.note == NO_REFERENCE)
+        return Learners("all", (tuple(sorted(nodes)),), f"new in the federation: {new}")
+    return decide(watched, LEAST_HIDDEN if file.federation.secure else 1)
+
+
+def _keep(
+    file: FederationFile, place: Path, folder: Path, nodes: Mapping[str, Node], model: FederatedModel
+) -> dict[str, Any]:
+    """The model for everyone, and each node's own with its reference."""
+    write_whole(place / "model.bin", save_model(model))
+    if _serves_all(model):
+        write_whole(place / "model.onnx", onnx_of(model))
+    report = {"nodes": sorted(nodes), "folder": str(place), **model.to_dict()}
+    write_whole(place / "report.json", json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
+    for name, node in nodes.items():
+        packed = packed_for(node, model, file.nodes[name].data or file.data, file.name)
+        write_whole(folder / "nodes" / name / "model.onnx", packed)
+        Watcher(name, folder / "nodes" / name).keep(node.data)
+    return report
+
+
+def _serves_all(model: FederatedModel) -> bool:
+    federation = model.plan.federation
+    return federation.units.kind != "personal" and not federation.personal
+
+
+def summary_lines(report: Mapping[str, Any]) -> Sequence[str]:
+    """What people are told."""
+    lines = [f"{report['federation']}: {report['action']}, {report['reason']}"]
+    for group in report["groups"]:
+        lines.append(f"{', '.join(group['nodes'])}: {len(group['rounds'])} rounds, in {group['folder']}")
+        lines += [
+            f"  {spent['node'] or 'all'}: ε = {spent['epsilon']:.3g} at δ = {spent['delta']:g}, by {spent['level']}"
+            for spent in group["privacy"]
+        ]
+        lines += [f"  suspect: {node}: {why}" for node, why in group["offenders"].items()]
+    return lines
