@@ -97,9 +97,10 @@ def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())],
     from deployments.pipeline import PipelineConfig
 
     settings = settings_at(home)
+    schema = stored_schema(PipelineConfig.load(pipeline), open_ledger(settings))
     if by_receipt(pipeline, files, settings):
         return
-    check_label_files(stored_schema(PipelineConfig.load(pipeline), open_ledger(settings)), iter_arrivals(files))
+    check_label_files(schema, iter_arrivals(files))
     keep_quiet(settings)
     from flows.learn_continuously import learn_continuously
 

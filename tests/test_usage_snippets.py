@@ -15,6 +15,7 @@ from deployments.pipeline import PipelineConfig
 from deployments.scoring import OnnxModel
 from deployments.training import read_given, train_on
 from learning.config import TrainingConfig
+from learning.federated import FederatedLearningCoordinator
 from learning.continuous import ContinuousLearningSystem
 from learning.tuning import AutoMLTuner
 from monitoring.metrics import MLMetricsTracker
@@ -90,3 +91,17 @@ def test_from_the_generator_over_tuner_and_training_into_continuous_learning() -
 @pytest.mark.usefixtures("prefect_server")
 def test_the_same_with_all_data_for_ten_minutes_of_search() -> None:
     chain(AutoMLTuner(minutes=10), num_samples=10_000, training={})
+
+
+def test_lines_learn_together():
+    node_data_list = [
+        SyntheticTrainingDataGenerator(seed=seed).generate_lstm_training_data(sequence_length=5, num_samples=120)
+        for seed in range(2)
+    ]
+    coordinator = FederatedLearningCoordinator()
+    global_model = coordinator.coordinate_training(
+        node_data_sources=node_data_list, rounds=10, aggregation_method="fedavg"
+    )
+    losses = [told["loss"] for told in global_model.rounds]
+    assert len(losses) == 10 and losses[-1] < losses[0]
+    assert global_model.predict(node_data_list[0]).shape == (120, 4)
