@@ -15,8 +15,8 @@ from deployments.pipeline import PipelineConfig
 from deployments.scoring import OnnxModel
 from deployments.training import read_given, train_on
 from learning.config import TrainingConfig
-from learning.federated import FederatedLearningCoordinator
 from learning.continuous import ContinuousLearningSystem
+from learning.federated import FederatedLearningCoordinator
 from learning.tuning import AutoMLTuner
 from monitoring.metrics import MLMetricsTracker
 
