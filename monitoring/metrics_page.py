@@ -50,7 +50,7 @@ def metrics_view(
     return {
         "experiment": experiment,
         "lede": _lede(runs, metrics, alerts),
-        "cards": [_card(runs, metric) for metric in metrics[:MOST_CARDS]],
+        "cards": [_card(runs, metric) for metric in metrics if runs[metric][0] is not None][:MOST_CARDS],
         "metrics": [(f"metric-{number}", metric) for number, metric in enumerate(metrics)],
         "shown": f"The latest {MOST_RUNS} of {runs.height} runs." if runs.height > MOST_RUNS else "",
         "alerts": [{**alert, "at": alert["at"][:19].replace("T", " ")} for alert in reversed(alerts)],
@@ -70,8 +70,8 @@ def _lede(runs: pl.DataFrame, metrics: Sequence[str], alerts: Sequence[Mapping[s
 def _card(runs: pl.DataFrame, metric: str) -> dict[str, str]:
     """The latest value, and how it compares with the best of the other runs."""
     value, others = runs[metric][0], runs[metric][1:].drop_nulls().drop_nans()
-    card = {"name": metric.replace("_", " "), "value": _figure(value), "detail": "the only run", "tone": ""}
-    if others.len() == 0 or value is None:
+    card = {"name": metric.replace("_", " "), "value": _figure(value), "detail": "of no other run", "tone": ""}
+    if others.len() == 0:
         return card
     lower = is_lower_better(metric)
     best = others.min() if lower else others.max()
