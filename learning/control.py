@@ -42,10 +42,11 @@ class EndsBetweenBatches(Callback):
     """Lets SIGTERM, which is how Prefect cancels, wait for the training's next batch; then it takes its usual effect.
 
     The last of a training's callbacks, as what that raises ends the others' turn. It does nothing outside a process's
-    main thread, where no signal arrives.
+    main thread, where no signal arrives. before: called just before that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        self._before = before
         self._usual: Any = None
         self._asked = False
 
@@ -65,6 +66,7 @@ class EndsBetweenBatches(Callback):
             return
         signal.signal(signal.SIGTERM, self._usual)
         if self._asked:
+            self._before()
             signal.raise_signal(signal.SIGTERM)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

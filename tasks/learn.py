@@ -9,8 +9,8 @@ from deployments.drafts import save_draft
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Learned
-from learning.control import EndsBetweenBatches
 from learning.progress import ProgressBar
+from tasks.cancelling import ends_between_batches
 from tasks.progress import ProgressArtifact
 from tasks.step import step
 
@@ -20,7 +20,7 @@ def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     title = f"{rung} on {batch.name}"
-    callbacks = [ProgressBar(title, console), ProgressArtifact(title), EndsBetweenBatches()]
+    callbacks = [ProgressBar(title, console), ProgressArtifact(title), ends_between_batches()]
     made = make_candidate(line, batch, rung, callbacks)
     if made is None:
         return None

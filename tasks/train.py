@@ -7,14 +7,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from deployments.training import StoredData, Trained, train_on
-from learning.control import EndsBetweenBatches
+from tasks.cancelling import ends_between_batches
 from tasks.progress import ProgressArtifact
 
 
 @task(name="train", task_run_name="train {data.config.name}", cache_policy=NO_CACHE)
 def train_network(data: StoredData) -> Trained:
     """Train from nothing."""
-    return train_on(data, [ProgressArtifact(f"epochs of {data.config.name}"), EndsBetweenBatches()])
+    return train_on(data, [ProgressArtifact(f"epochs of {data.config.name}"), ends_between_batches()])
 
 
 @task(name="show training", cache_policy=NO_CACHE)

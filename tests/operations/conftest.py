@@ -10,7 +10,7 @@ name: line
 task: classification
 data: {target: defect, timestamp: time}
 model: {architecture: mlp, hidden_units: [32, 16], dropout: 0.0}
-training: {epochs: 40}
+training: {epochs: 20, patience: 100000}
 trigger: {any: [{kind: drift}]}
 gate: {metric: accuracy, threshold: 0.3}
 drift: {report: never}

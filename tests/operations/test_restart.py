@@ -19,7 +19,7 @@ def test_schedules_fire_again_and_what_was_interrupted_is_finished(tmp_path: Pat
     with bring_up(tmp_path, pipeline) as plant:
         plant.drop(batch)
         assert plant.ended(plant.start("learn-continuously"))["state_type"] == "COMPLETED"
-        interrupted = plant.start("retrain", action="retrain", epochs=2_000)
+        interrupted = plant.start("retrain", action="retrain", epochs=6_000)
         until(lambda: plant.progress_of(interrupted))
     again = datetime.now(UTC)
     with bring_up(tmp_path, pipeline) as plant:

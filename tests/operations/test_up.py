@@ -82,10 +82,9 @@ def test_drift_starts_one_retrain(plant: Plant) -> None:
 @pytest.mark.operations
 def test_a_killed_run_is_followed_by_one_that_finishes(plant: Plant) -> None:
     before = len(plant.runs_of("retrain"))
-    run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=400)
+    run_id = plant.start("retrain", action="retrain", reason="to be killed", epochs=6_000)
     process = until(lambda: plant.process_of(run_id))
-    until(lambda: True if plant.run(run_id)["state_type"] == "RUNNING" else None)
-    time.sleep(1)
+    until(lambda: plant.progress_of(run_id))
     os.kill(process, signal.SIGKILL)
     assert plant.ended(run_id)["state_type"] == "CRASHED"
     followed = until(lambda: plant.runs_of("retrain")[before + 1 :] or None)
