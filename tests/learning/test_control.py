@@ -45,12 +45,14 @@ def test_a_request_to_end_waits_for_the_batch_and_then_takes_its_usual_effect() 
     torch.manual_seed(0)
     fit_normalisers(network, samples)
     network.trunk.register_forward_hook(ask_within_the_third)
+    said = list[int]()
     counted, before = Counted(), signal.signal(signal.SIGTERM, terminate)
     try:
         with pytest.raises(Terminated):
             config = TrainingConfig(epochs=50, batch_size=16)
-            fit(network, samples, config, [counted, EndsBetweenBatches()])
+            fit(network, samples, config, [counted, EndsBetweenBatches(lambda: said.append(counted.ended))])
         assert signal.getsignal(signal.SIGTERM) is terminate
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (counted.begun, counted.ended) == (4, 3), "the batch at work was finished, and no other was begun"
+    assert said == [3], "said between the last batch and the usual effect"
