@@ -11,12 +11,12 @@ adaptation, ACM Computing Surveys 46).
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.config import Config
+from data.documents import load_document
 from data.plant import FORMING_SENSORS, PROCESSES, PRODUCTS, SENSORS, TEMPERATURES
 
 LINE_SENSORS = {**SENSORS, **FORMING_SENSORS}
@@ -279,17 +279,4 @@ class Scenario(Config):
     @classmethod
     def load(cls, path: Path) -> "Scenario":
         """Read a YAML file; raises ValueError, with the key's path and what is allowed, for a mistake in it."""
-        try:
-            document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ValueError(f"cannot read the scenario {path}: {error}") from None
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            raise ValueError(f"{path}: {describe(error)}") from None
-
-
-def describe(error: ValidationError) -> str:
-    """What is wrong in a scenario, by the keys' paths."""
-    said = [(".".join(map(str, m["loc"])), m["msg"].removeprefix("Value error, ")) for m in error.errors()]
-    return "; ".join(f"{where}: {what}" if where else what for where, what in said)
+        return load_document(cls, path, "scenario")

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
+from data.documents import check_document
 from data.faults import Fault, apply_fault
 from data.plans import Plan, PlannedBatch, PlantedCause, demo_plan
 from data.plant import DEFECTS, PROCESSES, SENSORS, TEMPERATURES, Values, disturb, run_plant
-from data.scenario import Scenario, describe
+from data.scenario import Scenario
 from data.stream import START, LineBatch, line_batches
 
 if TYPE_CHECKING:
@@ -177,7 +177,4 @@ class SyntheticTrainingDataGenerator:
 
 def _checked(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
     """The scenario with other values; raises ValueError, naming what is allowed, for a mistake in them."""
-    try:
-        return Scenario.model_validate({**scenario.model_dump(), **changes})
-    except ValidationError as error:
-        raise ValueError(describe(error)) from None
+    return check_document(Scenario, {**scenario.model_dump(), **changes}, "what is asked for", "scenario")

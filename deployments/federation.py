@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data.config import Config, DataConfig, Task
+from data.documents import load_document
 from data.files import write_whole
 from deployments.federated_drift import NO_REFERENCE, Learners, Watcher, decide
 from deployments.federation_files import load_model, onnx_of, packed_for, save_model
-from deployments.mistakes import describe_mistakes
-from deployments.pipeline import read_yaml
 from deployments.settings import Settings
 from learning.config import TrainingConfig
 from learning.federation.config import FederationConfig
@@ -50,12 +49,7 @@ class FederationFile(Config):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a federation's file; raises ValueError that names every mistake with its key's path."""
-        document = read_yaml(path)
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            mistakes = describe_mistakes(error, cls, document)
-            raise ValueError("\n".join([f"{path} is not a valid federation file:", *mistakes])) from None
+        return load_document(cls, path, "federation file")
 
     def read(self, name: str, folder: Path) -> NodeData:
         """What a node holds; raises ValueError that names the node where that cannot be read."""

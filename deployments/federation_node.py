@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Self
 
 import httpx
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from data.config import Config, DataConfig, Task
+from data.documents import load_document
 from data.files import write_whole
 from deployments.federation_files import exported, packed_for
-from deployments.mistakes import describe_mistakes
-from deployments.pipeline import read_yaml
 from learning.federation.messages import decode
 from learning.federation.node import Node
 from learning.federation.node_state import load_node, save_node
@@ -41,12 +40,7 @@ class NodeFile(Config):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a node's file; raises ValueError that names every mistake with its key's path."""
-        document = read_yaml(path)
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            mistakes = describe_mistakes(error, cls, document)
-            raise ValueError("\n".join([f"{path} is not a valid node file:", *mistakes])) from None
+        return load_document(cls, path, "node file")
 
 
 def open_client(url: str, token: str, ca: Path | None = None) -> httpx.Client:

@@ -1,14 +1,13 @@
 """`PipelineConfig`: one YAML file that describes one model kept fresh."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.config import Config, DataConfig, Task, ValidationConfig
-from deployments.mistakes import describe_mistakes
+from data.documents import check_document, load_document
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from learning.search.config import TuningConfig
@@ -16,14 +15,6 @@ from models.config import MlpConfig, ModelConfig
 from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
 from monitoring.performance import METRICS, Metric
 
-DEEPEST = 30
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
 
 
@@ -112,16 +103,12 @@ class PipelineConfig(Config):
 
         Raises ValueError that names every mistake with its key's path and what is allowed there.
         """
-        return cls.parse(read_yaml(path), str(path))
+        return load_document(cls, path, "pipeline file")
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], origin: str) -> Self:
         """Check a document that was read from `origin`; raises ValueError as `load` does."""
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            mistakes = describe_mistakes(error, cls, document)
-            raise ValueError("\n".join([f"{origin} is not a valid pipeline file:", *mistakes])) from None
+        return check_document(cls, document, origin, "pipeline file")
 
     @model_validator(mode="before")
     @classmethod
@@ -148,53 +135,3 @@ class PipelineConfig(Config):
                 where = f"trigger.{joined}[{i}].detector"
                 raise ValueError(f"{where}: ddm does not fit regression; allowed are adwin, page_hinkley")
         return self
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML as the safe loader reads it, but a key given twice is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from a file; raises ValueError that names the file and the place."""
-    try:
-        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise ValueError(f"cannot read the pipeline file {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from None
-
-
-def _refuse_explosives(text: str, origin: str) -> None:
-    depth = 0
-    for token in yaml.scan(text, yaml.SafeLoader):
-        if isinstance(token, yaml.AliasToken):
-            raise ValueError(f"{origin}: write out what the alias *{token.value} stands for")
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if depth > DEEPEST:
-            raise ValueError(f"{origin} is nested more than {DEEPEST} deep")
-
-
-def parse_yaml(text: str, origin: str) -> dict[str, Any]:
-    """A YAML mapping (JSON is one) from a text that was read from `origin`; raises ValueError as `read_yaml` does.
-
-    Aliases are refused, as a few lines of them can stand for gigabytes, and so is what is nested too deep.
-    """
-    try:
-        _refuse_explosives(text, origin)
-        document = yaml.load(text, _UniqueKeyLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{origin} is not YAML: {error}") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"{origin} must hold keys and values (name, task, data, …), not {type(document).__name__}")
-    return document

@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 
+from data.documents import parse_yaml
 from data.schema import resolve_schema
 from deployments.line import stored_schema, suite_path_of
-from deployments.pipeline import PipelineConfig, parse_yaml
+from deployments.pipeline import PipelineConfig
 from service.core import Core
 from service.job_config import OWN_FILE
 from service.problems import Problem

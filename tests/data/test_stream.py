@@ -218,12 +218,12 @@ def test_products_take_turns_and_time_goes_on() -> None:
         ("events: [{kind: stuck, sensor: mould}]", "there is no sensor 'mould'; allowed are ambient_c"),
         ("events: [{kind: abrupt, strength: 1}]", "give either the process or the sensor that moves"),
         ("events: [{kind: gradual, process: fuel, duration: null}]", "a transition needs a duration"),
-        ("events: [{kind: stuck, sensor: gob_c, colour: red}]", "events.0.stuck.colour: Extra inputs"),
+        ("events: [{kind: stuck, sensor: gob_c, colour: red}]", "events[0].colour: unknown key; allowed are duration"),
         ("events: [{kind: concept, defect: cord}]", "'cord' is none of the line's ok, crack, bubble, chip"),
         ("defects: [scratch]", "defects: there is no defect 'scratch'; allowed are crack, bubble"),
         ("line: {products: [mug]}", "line.products: there is no product 'mug'"),
-        ("speed: 3", "speed: Extra inputs"),
-        ("[", "cannot read the scenario"),
+        ("speed: 3", "speed: unknown key; allowed are defects, events"),
+        ("[", "is not YAML"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -253,7 +253,7 @@ def test_the_generator_makes_windows_that_the_next_parts_take() -> None:
         ({"num_samples": 0}, "there is nothing in 0 windows of 30 rows"),
         ({"sequence_length": 0}, "windows of 0 rows"),
         ({"defect_types": ["scratch"]}, "there is no defect 'scratch'; allowed are"),
-        ({"defect_types": []}, "defects: List should have at least 1 item"),
+        ({"defect_types": []}, "defects: list should have at least 1 item"),
     ],
 )
 def test_a_bad_call_of_the_generator_is_refused(how: dict[str, Any], said: str) -> None:
