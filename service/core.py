@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from data.ledger import Ledger
-from data.training_runs import TrainingRuns
+from data.training_runs import TrainingRun, TrainingRuns
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
 from service.counters import Counters
@@ -21,6 +21,7 @@ from service.feed import Feed
 from service.idempotency import forget_old_keys
 from service.jobs import Jobs
 from service.loop import Loop
+from service.problems import Problem
 from service.recording import Recorder
 from service.served import Versions
 from service.settings import ServiceSettings
@@ -54,6 +55,16 @@ class Core:
     def is_well(self) -> bool:
         """Whether everything that works beside the requests does."""
         return bool(self.tasks) and not any(task.done() for task in self.tasks)
+
+    def run_of(self, run_id: str, prefix: str, kind: str) -> TrainingRun:
+        """The run of this id; raises Problem 404 where there is none of the `kind`, whose ids begin with the prefix."""
+        unknown = Problem(404, f"there is no {kind} {run_id}")
+        if not run_id.startswith(prefix):
+            raise unknown
+        try:
+            return self.runs.get(run_id)
+        except ValueError:
+            raise unknown from None
 
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:

@@ -112,7 +112,7 @@ def start(asked: EpochTraining, request: Request, core: CoreOf, idempotency_key:
 @router.get("/progress/{task_id}", responses=documented(404, 422))
 def progress(task_id: TaskId, core: CoreOf) -> TaskProgress:
     """How far the training is, with its latest and its best epoch."""
-    run = existing_run(core, task_id)
+    run = core.run_of(task_id, PREFIX, "training")
     return TaskProgress(task_id=task_id, progress=progress_of(run, core.runs.events(task_id)))
 
 
@@ -132,7 +132,7 @@ async def stream_progress(
 
     `Last-Event-ID` goes on after the event with that id.
     """
-    run = await run_in_threadpool(existing_run, core, task_id)
+    run = await run_in_threadpool(core.run_of, task_id, PREFIX, "training")
     events = await run_in_threadpool(core.runs.events, task_id, last_event_id)
     if run.finished and not events:
         return Response(status_code=204)
@@ -143,7 +143,7 @@ async def stream_progress(
 @router.get("/history/{task_id}", responses=documented(404, 422))
 def history(task_id: TaskId, core: CoreOf) -> TaskHistory:
     """Every epoch of the training so far."""
-    existing_run(core, task_id)
+    core.run_of(task_id, PREFIX, "training")
     return TaskHistory(task_id=task_id, history=history_of(core.runs.events(task_id)))
 
 
@@ -172,23 +172,12 @@ def cancel(task_id: TaskId, core: CoreOf) -> Done:
 )
 def model(task_id: TaskId, core: CoreOf) -> FileResponse:
     """The trained network: readings in, its normaliser inside, with all that learning needs to go on from it."""
-    run = existing_run(core, task_id)
+    run = core.run_of(task_id, PREFIX, "training")
     if run.state != "completed":
         raise Problem(409, f"{task_id} is {run.state}: it has no model{' yet' * (not run.finished)}")
     return FileResponse(
         model_of(core.settings, task_id), media_type="application/octet-stream", filename=f"{task_id}.onnx"
     )
-
-
-def existing_run(core: Core, task_id: str) -> TrainingRun:
-    """The training of this id; raises Problem 404 where there is none."""
-    unknown = Problem(404, f"there is no training {task_id}")
-    if not task_id.startswith(PREFIX):
-        raise unknown
-    try:
-        return core.runs.get(task_id)
-    except ValueError:
-        raise unknown from None
 
 
 def _task(run: TrainingRun) -> Task:
@@ -229,7 +218,7 @@ def _check_columns(asked: EpochTraining, columns: list[str]) -> None:
 
 
 def _ask(core: Core, task_id: str, desired: str, message: str) -> Done:
-    existing_run(core, task_id)
+    core.run_of(task_id, PREFIX, "training")
     try:
         core.runs.desire(task_id, desired)
     except ValueError as error:

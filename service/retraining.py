@@ -106,7 +106,7 @@ def list_jobs(
 @router.get("/{job_id}", responses=documented(404, 422))
 def job(job_id: JobId, core: CoreOf) -> Job:
     """How far a job is: its stages with their times, its epochs, and why it ended as it did."""
-    return _told(core, _existing(core, job_id))
+    return _told(core, core.run_of(job_id, PREFIX, "job"))
 
 
 @router.get(
@@ -116,7 +116,7 @@ def job(job_id: JobId, core: CoreOf) -> Job:
 )
 def model(job_id: JobId, core: CoreOf, form: Literal["onnx", "safetensors"] = "onnx") -> Response:
     """The model, once it passed the gate: ONNX with all that learning needs to go on, or weights with their card."""
-    told = _told(core, _existing(core, job_id))
+    told = _told(core, core.run_of(job_id, PREFIX, "job"))
     if told.stage != "registered":
         raise Problem(409, f"{job_id} is {told.stage} and has no model{f': {told.reason}' if told.reason else ''}")
     if not told.files_kept:
@@ -131,7 +131,7 @@ def model(job_id: JobId, core: CoreOf, form: Literal["onnx", "safetensors"] = "o
 @router.delete("/{job_id}", status_code=204, response_class=Response, responses=documented(404, 422))
 def remove_job(job_id: JobId, core: CoreOf) -> None:
     """End a job that is not judged yet, and remove its files; what was registered, and the record of it, stay."""
-    run = _existing(core, job_id)
+    run = core.run_of(job_id, PREFIX, "job")
     if not run.finished:
         try:
             core.runs.desire(job_id, "cancel")
@@ -200,13 +200,3 @@ def _described(file: Received) -> JobFile:
 def _told(core: Core, run: TrainingRun) -> Job:
     folder: Path = job_files.folder_of(core.settings, JobConfig.model_validate(run.config)).path
     return job_of(run, core.runs.events(run.id), folder.is_dir())
-
-
-def _existing(core: Core, job_id: str) -> TrainingRun:
-    unknown = Problem(404, f"there is no job {job_id}")
-    if not job_id.startswith(PREFIX):
-        raise unknown
-    try:
-        return core.runs.get(job_id)
-    except ValueError:
-        raise unknown from None
