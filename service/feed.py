@@ -49,16 +49,17 @@ class Feed:
 
     async def run(self) -> None:
         """Look for events until cancelled."""
-        commits = self._runs.commits()
+        commits, unread = self._runs.commits(), False
         try:
             while True:
                 await self._wanted.wait()
                 try:
-                    if commits.anything_new():
+                    if unread := commits.anything_new() or unread:
                         for run_id, topic in list(self._topics.items()):
                             await self._refresh(run_id, topic)
+                        unread = False
                 except SQLAlchemyError:
-                    _log.exception("could not look for events")
+                    _log.exception("could not look for events; the next look is in a second")
                     await asyncio.sleep(1)
                 await asyncio.sleep(self._poll_seconds)
         finally:
@@ -95,8 +96,9 @@ class Feed:
                 self._wanted.clear()
 
     async def _refresh(self, run_id: str, topic: _Topic) -> None:
-        known = len(topic.events)
-        found = await asyncio.to_thread(self._runs.events, run_id, known)
-        if found and len(topic.events) == known:  # events are numbered from 1 without gaps
-            topic.events.extend(Told(event.sequence, wire_of(event), is_last(event)) for event in found)
+        found = await asyncio.to_thread(self._runs.events, run_id, len(topic.events))
+        known = len(topic.events)  # another look may have ended meanwhile; events are numbered from 1 without gaps
+        new = [event for event in found if event.sequence > known]
+        if new:
+            topic.events.extend(Told(event.sequence, wire_of(event), is_last(event)) for event in new)
             topic.tell()
