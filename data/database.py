@@ -1,5 +1,6 @@
 """Opening the ledger's database: its tables are made or brought up to date, whole or not at all."""
 
+import itertools
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,19 +36,18 @@ class Commits:
 
     def __init__(self, engine: Engine) -> None:
         self._connection = engine.raw_connection() if engine.dialect.name == "sqlite" else None
-        self._seen = 0
+        self._asked = itertools.count()
 
     @property
     def can_tell(self) -> bool:
         """Whether it is cheap to ask."""
         return self._connection is not None
 
-    def anything_new(self) -> bool:
-        """Whether something was committed since the last call; where the database cannot tell, perhaps."""
+    def mark(self) -> int:
+        """A number that differs from the last one where something was committed since; always, if none can tell."""
         if self._connection is None:
-            return True
-        before, (self._seen,) = self._seen, self._connection.cursor().execute("PRAGMA data_version").fetchone()
-        return self._seen != before
+            return next(self._asked)
+        return self._connection.cursor().execute("PRAGMA data_version").fetchone()[0]
 
     def close(self) -> None:
         """Give the connection back."""

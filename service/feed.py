@@ -49,15 +49,15 @@ class Feed:
 
     async def run(self) -> None:
         """Look for events until cancelled."""
-        commits, unread = self._runs.commits(), False
+        commits, seen = self._runs.commits(), None
         try:
             while True:
                 await self._wanted.wait()
                 try:
-                    if unread := commits.anything_new() or unread:
+                    if (mark := commits.mark()) != seen:
                         for run_id, topic in list(self._topics.items()):
                             await self._refresh(run_id, topic)
-                        unread = False
+                        seen = mark
                 except SQLAlchemyError:
                     _log.exception("could not look for events; the next look is in a second")
                     await asyncio.sleep(1)

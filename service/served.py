@@ -58,12 +58,13 @@ class Versions:
 
     async def run(self) -> None:
         """Follow the ledger until cancelled."""
-        commits = self._ledger.commits()
+        commits, seen = self._ledger.commits(), None
         try:
             while True:
                 try:
-                    if commits.anything_new():
+                    if (mark := commits.mark()) != seen:
                         await self._follow()
+                        seen = mark
                 except SQLAlchemyError:
                     _log.exception("could not look which versions are in production")
                 await asyncio.sleep(LOOK_SECONDS if commits.can_tell else LOOK_SECONDS_UNTOLD)

@@ -1,5 +1,6 @@
 """What was served: watched for drift before any label comes, and joined to labels by receipt."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,20 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from commands.loop import labels
 from commands.served import served
 from data.inbox import waiting
+from data.ledger import Ledger
 from data.readers import read_batch
 from data.sources import Arrival
 from deployments.line import Line, read_line
 from deployments.scoring import OnnxModel
 from deployments.served import holds_receipts, tell_labels, watch_served
 from deployments.settings import Settings
+from service.core import now
+from service.served import Versions
 from tests.service.plant import Plant, make_plant, trained_version
 from tests.service.test_inference import INFER, body, wait_until
 
@@ -98,6 +103,35 @@ def test_labels_by_receipt_score_the_version_that_answered_and_its_rows_wait_to_
     assert (again.known, again.contradicted) == (1, (ids[35], ids[29]))
     assert len(waiting(inbox)) == 2
     assert tell_labels(line, inbox, file_of(ids[:30], truth[:30])).batch is None
+
+
+class Locked(Ledger):
+    """The first look after a promotion finds the database locked."""
+
+    locked = False
+
+    def pipelines(self) -> list[str]:
+        if self.locked:
+            self.locked = False
+            raise OperationalError("select", {}, Exception("database is locked"))
+        return super().pipelines()
+
+
+def test_a_promotion_that_could_not_be_read_at_once_is_served_though_nothing_follows_it(plant: Plant) -> None:
+    ledger = Locked(Settings(home=plant.home).ledger_url, now)
+    versions = Versions(ledger, plant.home)
+
+    async def serve() -> None:
+        following = asyncio.create_task(versions.run())
+        assert (await versions.champion("line")).version == 1  # pyright: ignore[reportOptionalMemberAccess]
+        await asyncio.sleep(0.1)
+        ledger.locked = True
+        await asyncio.to_thread(plant.promote, 1)
+        while (await versions.champion("line")).version != 2:  # pyright: ignore[reportOptionalMemberAccess]
+            await asyncio.sleep(0.01)
+        following.cancel()
+
+    asyncio.run(asyncio.wait_for(serve(), 10))
 
 
 def test_labels_of_classes_that_a_version_does_not_know_are_named(
