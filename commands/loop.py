@@ -1,14 +1,13 @@
 """The commands that take batches: run, labels, init, demo, backtest."""
 
-import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from commands.opening import console, settings_at
+from commands.results import write_result
 from deployments.settings import keep_quiet
 from monitoring.config import LearningAction
 from monitoring.terminal import report_table
@@ -73,7 +72,7 @@ def run(
     console.print(report_table(result))
     from monitoring.page import write_page
 
-    _write(result, report, html, write_page)
+    write_result(result, report, html, write_page)
     return result
 
 
@@ -105,18 +104,6 @@ def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())],
     from flows.learn_continuously import learn_continuously
 
     learn_continuously(pipeline=str(pipeline), sources=[str(file) for file in files], home=str(settings.home))
-
-
-def _write(
-    result: dict[str, Any], report: Path | None, html: Path | None, write_page: Callable[[dict[str, Any], Path], None]
-) -> None:
-    """The result as JSON and as a page, where they are wanted."""
-    if report is not None:
-        report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        console.print(f"report: {report}")
-    if html is not None:
-        write_page(result, html)
-        console.print(f"page: {html}")
 
 
 def init(file: Path, *, output: Path | None = None) -> None:
@@ -206,5 +193,5 @@ def backtest(
     prices = Prices(price_training, price_sample, price_point)
     result = run_backtest(pipeline, source, batch_rows, learning, prices, settings_at(home).home, processes)
     console.print(backtest_table(result))
-    _write(result, report, html, write_backtest_page)
+    write_result(result, report, html, write_backtest_page)
     return result

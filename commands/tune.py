@@ -1,12 +1,12 @@
 """The command that searches for hyper-parameters: tune."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from commands.opening import console, settings_at
+from commands.results import write_result
 from deployments.settings import keep_quiet
 from monitoring.tuning_terminal import tuning_lines, tuning_table
 
@@ -73,12 +73,7 @@ def tune(
     console.print(tuning_table(result))
     for line in tuning_lines(result):
         console.print(line)
-    if report is not None:
-        report.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        console.print(f"report: {report}")
-    if html is not None:
-        from monitoring.tuning_page import write_tuning_page
+    from monitoring.tuning_page import write_tuning_page
 
-        write_tuning_page(result, html)
-        console.print(f"page: {html}")
+    write_result(result, report, html, write_tuning_page)
     return result

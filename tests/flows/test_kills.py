@@ -21,7 +21,7 @@ from deployments.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("LEHR_KILLS", "1"))
-STEPS, KILLS_OF_A_RUN = 34, 8
+KILLS_OF_A_RUN = 8
 
 
 def start(pipeline: Path, source: Path, home: Path) -> subprocess.Popen[bytes]:
@@ -67,14 +67,15 @@ def champion_weights(ledger: Ledger, home: Path) -> dict[str, list[float]]:
 @pytest.mark.slow
 @pytest.mark.timeout(60 + 60 * KILLS)
 def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, tmp_path: Path) -> None:
-    """A run of 34 steps is killed a few times; more kills than these take several runs."""
+    """A run is killed a few times; more kills than these take several runs."""
     quiet = tmp_path / "quiet"
     assert start(pipeline, source, quiet).wait() == 0
+    steps_of_a_run = written_steps(quiet)
     generator = random.Random(0)
     for killed in range(0, KILLS, KILLS_OF_A_RUN):
         home, kills = tmp_path / f"home-{killed}", min(KILLS_OF_A_RUN, KILLS - killed)
         for _ in range(kills):
-            steps = written_steps(home) + generator.randint(1, STEPS // kills)
+            steps = written_steps(home) + generator.randint(1, steps_of_a_run // kills)
             kill_after(start(pipeline, source, home), home, steps, generator.random() / 5)
         assert start(pipeline, source, home).wait() == 0
         assert_same_outcome(home, quiet)
