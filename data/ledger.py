@@ -1,7 +1,7 @@
 """The ledger: the truth about batches, what was done with them, versions and promotions."""
 
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,17 @@ from sqlalchemy.orm import Session
 from data.chain import ChainedSession
 from data.chain_check import ChainCheck, check_chain
 from data.database import Commits, open_database, writer
+from data.entries import (
+    BatchEntry,
+    Prediction,
+    Promotion,
+    StepResult,
+    VersionEntry,
+    batch_of,
+    prediction_of,
+    promotion_of,
+    version_of,
+)
 from data.tables import BatchRow, PipelineRow, PredictionRow, PromotionRow, StepRow, VersionRow
 
 NUMBERING_ATTEMPTS = 100
@@ -19,64 +30,6 @@ NUMBERING_ATTEMPTS = 100
 
 class PromotionConflictError(ValueError):
     """Another version went into production in the meantime."""
-
-
-@dataclass(frozen=True)
-class BatchEntry:
-    """A batch that came, by its number in order of arrival."""
-
-    number: int
-    batch_id: str
-    name: str
-    arrived_at: datetime
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What a step said it did with a batch or a request, and when."""
-
-    batch_id: str
-    result: Any
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One version put into production in place of another, and why."""
-
-    sequence: int
-    version: int
-    previous: int | None
-    verdict: Any
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class VersionEntry:
-    """A model version: the SHA-256 of its card, the version and the batch it was made from, and by which rung."""
-
-    version: int
-    sha256: str
-    parent: int | None
-    batch: int
-    made_by: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An answered request: by which version, and the SHA-256 of what came in and of the record of what went out."""
-
-    request: str
-    pipeline: str
-    at: datetime
-    version: int
-    version_sha256: str
-    input_name: str
-    input_sha256: str
-    rows: int
-    record_sha256: str
 
 
 class Ledger:
@@ -119,7 +72,7 @@ class Ledger:
         for _ in range(NUMBERING_ATTEMPTS):
             try:
                 with ChainedSession(self._writer) as session, session.begin():
-                    return _batch(self._numbered(session, pipeline, batch_id, name))
+                    return batch_of(self._numbered(session, pipeline, batch_id, name))
             except IntegrityError:  # another process took the number, or opened this batch, in between
                 continue
         raise ValueError(f"batch {batch_id[:12]} got no number in {NUMBERING_ATTEMPTS} attempts: too many writers")
@@ -128,13 +81,19 @@ class Ledger:
         """All batches in order of arrival."""
         with Session(self._engine) as session:
             rows = session.scalars(select(BatchRow).filter_by(pipeline=pipeline).order_by(BatchRow.number))
-            return [_batch(row) for row in rows]
+            return [batch_of(row) for row in rows]
 
     def journal(self, pipeline: str, batch_id: str) -> dict[str, Any]:
         """What each finished step said it did with the batch."""
         with Session(self._engine) as session:
             rows = session.scalars(select(StepRow).filter_by(pipeline=pipeline, batch_id=batch_id).order_by(StepRow.at))
             return {row.step: row.result for row in rows}
+
+    def step(self, pipeline: str, batch_id: str, step: str) -> StepResult | None:
+        """What one step said it did with the batch; None before it has."""
+        with Session(self._engine) as session:
+            row = session.get(StepRow, (pipeline, batch_id, step))
+            return None if row is None else StepResult(row.batch_id, row.result, row.at)
 
     def step_times(self, pipeline: str, batch_id: str) -> dict[str, datetime]:
         """When each step of a batch was written."""
@@ -144,12 +103,20 @@ class Ledger:
 
     def outcomes(self, pipeline: str, step: str, since: int = 1) -> dict[int, Any]:
         """What one step said it did with each batch from a number on, by the batch's number."""
-        same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
-        query = select(BatchRow.number, StepRow.result).join(StepRow, same).where(BatchRow.pipeline == pipeline)
-        chosen = query.where(StepRow.step == step, BatchRow.number >= since)
+        return dict(self._rows(_outcomes(pipeline, step).where(BatchRow.number >= since).order_by(BatchRow.number)))
+
+    def latest_outcomes(self, pipeline: str, step: str, before: int) -> Iterator[tuple[int, Any]]:
+        """What one step said it did with batches before a number, latest first, read only as far as asked for."""
+        query, limit = _outcomes(pipeline, step).order_by(BatchRow.number.desc()), 1
+        while page := self._rows(query.where(BatchRow.number < before).limit(limit)):
+            yield from page
+            before, limit = page[-1][0], 2 * limit
+
+    def batches_where(self, pipeline: str, step: str, key: str, text: str) -> list[int]:
+        """The numbers of the batches of which a step said this text under a key, in order."""
+        query = _outcomes(pipeline, step).with_only_columns(BatchRow.number).order_by(BatchRow.number)
         with Session(self._engine) as session:
-            rows = session.execute(chosen.order_by(BatchRow.number))
-            return {row[0]: row[1] for row in rows}
+            return list(session.scalars(query.where(StepRow.result[key].as_string() == text)))
 
     def results(self, pipeline: str, step: str) -> dict[str, Any]:
         """What one step said it did, by the batch's id; that of an adopted model is its hash."""
@@ -168,12 +135,7 @@ class Ledger:
 
         without: the numbers of batches that do not count.
         """
-        same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
-        query = select(StepRow.result).join(BatchRow, same).where(BatchRow.pipeline == pipeline, StepRow.step == step)
-        query = query.where(BatchRow.number.not_in(without)) if without else query
-        newest = query.where(BatchRow.number < before).order_by(BatchRow.number.desc()).limit(1)
-        with Session(self._engine) as session:
-            return session.scalar(newest)
+        return next((result for n, result in self.latest_outcomes(pipeline, step, before) if n not in without), None)
 
     def record_step(self, pipeline: str, batch_id: str, step: str, result: Any) -> None:
         """Write a step's result once; raises ValueError where it was written before."""
@@ -239,7 +201,7 @@ class Ledger:
                 row.sequence, row.at = champion.sequence + 1 if champion else 1, self._now()
                 session.add_all([row] if step is None else [row, self._step(pipeline, *step)])
                 session.flush()
-                return _promotion(row)
+                return promotion_of(row)
         except IntegrityError:
             champion = self.champion(pipeline)
         if step is not None and (champion.version if champion else None) == previous:
@@ -251,13 +213,13 @@ class Ledger:
         query = _latest_promotion(pipeline)
         with Session(self._engine) as session:
             row = session.scalar(query if at is None else query.where(PromotionRow.at <= at))
-            return None if row is None else _promotion(row)
+            return None if row is None else promotion_of(row)
 
     def history(self, pipeline: str) -> list[Promotion]:
         """All promotions in order."""
         with Session(self._engine) as session:
             rows = session.scalars(select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence))
-            return [_promotion(row) for row in rows]
+            return [promotion_of(row) for row in rows]
 
     def record_prediction(self, prediction: Prediction) -> None:
         """Note an answered request; the very same one again changes nothing."""
@@ -272,13 +234,13 @@ class Ledger:
         """The request of this id; None where there is none."""
         with Session(self._engine) as session:
             row = session.get(PredictionRow, request)
-            return None if row is None else _prediction(row)
+            return None if row is None else prediction_of(row)
 
     def predictions(self, pipeline: str) -> list[Prediction]:
         """All requests that the pipeline answered, in order of time."""
         with Session(self._engine) as session:
             rows = session.scalars(select(PredictionRow).filter_by(pipeline=pipeline).order_by(PredictionRow.at))
-            return [_prediction(row) for row in rows]
+            return [prediction_of(row) for row in rows]
 
     def version(self, pipeline: str, version: int) -> VersionEntry:
         """What was noted of a version; raises ValueError for one that was not registered."""
@@ -286,17 +248,21 @@ class Ledger:
             row = session.get(VersionRow, (pipeline, version))
         if row is None:
             raise ValueError(f"{pipeline} has no version {version}")
-        return _version(row)
+        return version_of(row)
 
     def versions(self, pipeline: str) -> list[VersionEntry]:
         """All registered versions in order."""
         with Session(self._engine) as session:
             rows = session.scalars(select(VersionRow).filter_by(pipeline=pipeline).order_by(VersionRow.version))
-            return [_version(row) for row in rows]
+            return [version_of(row) for row in rows]
 
     def check(self, expected: str | None = None) -> ChainCheck:
         """What was changed in the ledger by other means than these methods; expected: a head that was kept."""
         return check_chain(self._engine, expected)
+
+    def _rows(self, query: Select[tuple[int, Any]]) -> list[tuple[int, Any]]:
+        with Session(self._engine) as session:
+            return [(number, result) for number, result in session.execute(query)]
 
     def _numbered(self, session: Session, pipeline: str, batch_id: str, name: str) -> BatchRow:
         row = session.scalar(select(BatchRow).filter_by(pipeline=pipeline, batch_id=batch_id))
@@ -311,24 +277,14 @@ class Ledger:
         return StepRow(pipeline=pipeline, batch_id=batch_id, step=step, result=result, at=self._now())
 
 
+def _outcomes(pipeline: str, step: str) -> Select[tuple[int, Any]]:
+    same = (StepRow.pipeline == BatchRow.pipeline) & (StepRow.batch_id == BatchRow.batch_id)
+    query = select(BatchRow.number, StepRow.result).join(StepRow, same)
+    return query.where(BatchRow.pipeline == pipeline, StepRow.step == step)
+
+
 def _latest_promotion(pipeline: str) -> Select[tuple[PromotionRow]]:
     return select(PromotionRow).filter_by(pipeline=pipeline).order_by(PromotionRow.sequence.desc()).limit(1)
-
-
-def _batch(row: BatchRow) -> BatchEntry:
-    return BatchEntry(row.number, row.batch_id, row.name, row.arrived_at)
-
-
-def _promotion(row: PromotionRow) -> Promotion:
-    return Promotion(row.sequence, row.version, row.previous, row.verdict, row.reason, row.at)
-
-
-def _version(row: VersionRow) -> VersionEntry:
-    return VersionEntry(row.version, row.sha256, row.parent, row.batch, row.made_by, row.created_at)
-
-
-def _prediction(row: PredictionRow) -> Prediction:
-    return Prediction(**{field.name: getattr(row, field.name) for field in fields(Prediction)})
 
 
 def _conflict(version: int, previous: int | None, champion: Promotion | PromotionRow | None) -> str:

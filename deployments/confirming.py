@@ -2,7 +2,7 @@
 
 from pydantic import TypeAdapter
 
-from data.ledger import Promotion
+from data.entries import Promotion
 from deployments.estimates import labels_have_come
 from deployments.judging import judge_again
 from deployments.line import Line

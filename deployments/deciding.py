@@ -8,9 +8,9 @@ from deployments.line import Line
 from deployments.outcomes import WATCHED, Batch, Watched
 from deployments.setting_aside import faulty_batches
 from monitoring.causes import Triage
-from monitoring.config import LearningAction, TriggerKind
+from monitoring.config import LearningAction
 from monitoring.performance import Metric
-from monitoring.policies import Situation, fired_kinds
+from monitoring.policies import Situation
 from monitoring.score_drift import Scored
 
 
@@ -46,16 +46,11 @@ def situation_of(
     )
 
 
-def fired_on(line: Line, batch: Batch, watched: Watched, triaged: Triage | None) -> tuple[TriggerKind, ...]:
-    """The kinds of trigger that fire on a batch, whether or not the pipeline acts on them."""
-    return fired_kinds(line.config.trigger, situation_of(line, batch, watched, triaged, None))
-
-
 def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:
     """What each sound batch left that the same champion scored, without another in between, up to this one."""
-    outcomes, faulty = line.ledger.outcomes(line.name, "watch"), faulty_batches(line.ledger, line.name)
-    counted = [n for n in sorted(outcomes) if n < batch.number and n not in faulty]
-    latest_first = (WATCHED.validate_python(outcomes[n]) for n in reversed(counted))
+    faulty = faulty_batches(line.ledger, line.name)
+    outcomes = line.ledger.latest_outcomes(line.name, "watch", before=batch.number)
+    latest_first = (WATCHED.validate_python(outcome) for number, outcome in outcomes if number not in faulty)
     same = takewhile(lambda before: before.champion == watched.champion, latest_first)
     found = [*reversed([before.scored for before in same]), watched.scored]
     return tuple(scored for scored in found if scored is not None)

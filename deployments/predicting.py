@@ -15,9 +15,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from data.entries import Prediction
 from data.files import write_whole
 from data.inputs import ROW
-from data.ledger import Ledger, Prediction
+from data.ledger import Ledger
 from data.row_hashes import hash_readings, hash_whole_windows, hash_windows
 from data.samples import Samples
 from data.schema import Schema

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from data.ledger import Ledger, Promotion
+from data.entries import Promotion
+from data.ledger import Ledger
 from deployments.champions import version_of
 from deployments.ladder import Rung
 from deployments.line import Line

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from data.ledger import BatchEntry
+from data.entries import BatchEntry
 from data.schema import Schema
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from data.entries import BatchEntry, Prediction, Promotion, VersionEntry
 from data.inputs import ROW, read_inputs
-from data.ledger import BatchEntry, Ledger, Prediction, Promotion, VersionEntry
+from data.ledger import Ledger
 from data.schema import resolve_schema
 from data.sources import Arrival
 from deployments.pipeline import PipelineConfig

@@ -32,9 +32,7 @@ def readings_set_aside(ledger: Ledger, pipeline: str) -> dict[int, tuple[Reading
 
 def faulty_batches(ledger: Ledger, pipeline: str) -> list[int]:
     """Batches that said more about a sensor than about the process, released or not."""
-    return [
-        number for number, outcome in ledger.outcomes(pipeline, TRIAGE).items() if outcome["cause"] == "sensor_fault"
-    ]
+    return ledger.batches_where(pipeline, TRIAGE, "cause", "sensor_fault")
 
 
 def sound_rows(line: Line, numbers: range, split: str | None = None) -> pl.DataFrame:

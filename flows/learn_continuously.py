@@ -8,7 +8,6 @@ from prefect.runtime import flow_run
 
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.deciding import fired_on
 from deployments.labels import holds_labels
 from deployments.line import Line, Overrides, inbox_of, open_line
 from deployments.outcomes import Batch, Watched
@@ -94,7 +93,7 @@ def _learn_from_batch(
         if compare:
             compare_batch(line, batch)
         decision = decide_on_batch(line, batch, watched, triaged, action)
-        fired = fired_on(line, batch, watched, triaged)
+        fired = decision.fired
         promoted = not (triaged is not None and triaged.faulty) and _promote_shadow(line, batch, watched)
         if not promoted and (passed := climb(line, batch, decision.action)):
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)

@@ -8,7 +8,6 @@ from prefect.runtime import flow_run
 
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.deciding import fired_on
 from deployments.labels import holds_labels
 from deployments.line import Line, inbox_of, open_line
 from deployments.outcomes import Batch
@@ -59,6 +58,6 @@ def _watch_batch(line: Line, batch: Batch, late: bool) -> dict[str, Any]:
     due = False
     watched, triaged = take_batch(line, batch, late)
     if watched is not None:
-        fired = fired_on(line, batch, watched, triaged)
-        due = decide_on_batch(line, batch, watched, triaged, None).action != "none"
+        decision = decide_on_batch(line, batch, watched, triaged, None)
+        fired, due = decision.fired, decision.action != "none"
     return finish_batch(line, batch, fired, due)

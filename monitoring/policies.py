@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cronsim import CronSim
@@ -36,10 +36,11 @@ _STRENGTH: tuple[LearningAction, ...] = ("patch", "update", "retrain")
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a batch, and why."""
+    """What to do with a batch, and why; `fired`: the kinds of trigger that fire, whether or not the policy acts."""
 
     action: Action
     reason: str
+    fired: tuple[TriggerKind, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class Situation:
 
 def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
     """The decision on a batch: what a person asked for, a first champion, a new class, or what the triggers say."""
+    return replace(_decided(trigger, situation), fired=fired_kinds(trigger, situation))
+
+
+def _decided(trigger: TriggerConfig, situation: Situation) -> Decision:
     if situation.champion is None:
         return Decision("bootstrap", "there is no champion yet")
     if situation.manual is not None:

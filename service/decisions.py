@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from data.ledger import Promotion
+from data.entries import Promotion
 from deployments.promotion import ROLLED_BACK
 from monitoring.performance import LOWER_IS_BETTER
 from monitoring.plots import action_of, channels_of, metric_value, plot_drift, plot_scores

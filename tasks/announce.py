@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
-from data.ledger import Promotion
+from data.entries import Promotion
 from deployments.announcements import ROLLED_BACK, Announcement, announcements
 from deployments.definitions import pipeline_resource
 from deployments.line import Line

@@ -18,7 +18,7 @@ def ingest_arrival(line: Line, arrival: Arrival) -> tuple[Batch, dict[str, Any] 
     """Number the batch; one that was finished before is a duplicate, whose record comes back at once."""
     row = line.ledger.open_batch(line.name, arrival.id, arrival.name)
     batch = Batch(row.number, row.batch_id, row.name)
-    if "finish" in line.ledger.journal(line.name, arrival.id):
+    if line.ledger.step(line.name, arrival.id, "finish") is not None:
         champion = line.ledger.champion(line.name)
         return batch, duplicate_record(batch, arrival.name, champion.version if champion else None)
     count_attempt(line.ledger, line.name, arrival.id)

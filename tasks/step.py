@@ -31,12 +31,12 @@ def step(
         @wraps(function)
         def journalled(line: Line, batch: Batch, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Result:
             key = f"{name}:{args[0]}" if args and isinstance(args[0], str) else name
-            journal = line.ledger.journal(line.config.name, batch.id)
-            if key not in journal:
-                outcome = adapter.dump_python(function(line, batch, *args, **kwargs), mode="json")
-                line.ledger.record_step(line.config.name, batch.id, key, outcome)
-                journal = {key: outcome}
-            return adapter.validate_python(journal[key])
+            written = line.ledger.step(line.config.name, batch.id, key)
+            if written is not None:
+                return adapter.validate_python(written.result)
+            outcome = adapter.dump_python(function(line, batch, *args, **kwargs), mode="json")
+            line.ledger.record_step(line.config.name, batch.id, key, outcome)
+            return adapter.validate_python(outcome)
 
         return task(name=name, task_run_name=name + " {batch.name}", cache_policy=NO_CACHE)(journalled)
 

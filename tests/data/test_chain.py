@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from data.chain_check import chained_tables
-from data.ledger import Ledger, Prediction
+from data.entries import Prediction
+from data.ledger import Ledger
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]

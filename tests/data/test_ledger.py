@@ -133,3 +133,20 @@ def test_processes_at_once(tmp_path: Path) -> None:
     ledger = Ledger(url(tmp_path), Clock())
     assert [entry.number for entry in ledger.batches("line")] == list(range(1, 81))
     ledger.close()
+
+
+def test_outcomes_are_read_backwards_as_far_as_wanted(ledger: Ledger) -> None:
+    for number in range(1, 8):
+        batch_id = f"{number:064d}"
+        ledger.open_batch("line", batch_id, f"{number}.csv")
+        if number != 4:
+            cause = "sensor_fault" if number in (2, 7) else "none"
+            ledger.record_step("line", batch_id, "triage", {"cause": cause, "number": number})
+    assert [n for n, _ in ledger.latest_outcomes("line", "triage", before=7)] == [6, 5, 3, 2, 1]
+    assert next(ledger.latest_outcomes("line", "triage", before=99)) == (7, {"cause": "sensor_fault", "number": 7})
+    assert list(ledger.latest_outcomes("line", "watch", before=99)) == []
+    assert ledger.batches_where("line", "triage", "cause", "sensor_fault") == [2, 7]
+    assert ledger.batches_where("line", "triage", "cause", "sensor") == []
+    found = ledger.step("line", f"{2:064d}", "triage")
+    assert found is not None and found.result["number"] == 2
+    assert ledger.step("line", f"{4:064d}", "triage") is None

@@ -111,7 +111,8 @@ def test_losses_that_rose_since_the_promotion_are_a_reason_to_learn(detector: st
     calm, worse = Scored((0.1,) * 200, ("0" * 9 + "1") * 100), Scored((0.8,) * 200, "11110" * 200)
     assert decide(config, situation(scored=(calm,) * 5)).action == "none"
     decision = decide(config, situation(scored=(calm,) * 5 + (worse,)))
-    assert decision == Decision("retrain", f"the losses rose by {detector} over 6 batches since the promotion")
+    reason = f"the losses rose by {detector} over 6 batches since the promotion"
+    assert decision == Decision("retrain", reason, fired=("score_drift",))
     unlabelled = decide(config, situation(scored=(calm,), score_now=None))
     assert unlabelled == Decision("none", "the batch has no labels to score")
 
