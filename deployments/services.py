@@ -42,7 +42,17 @@ def services_of(settings: Settings, pipelines: Sequence[Path], deployments: int)
     """
     prefect, mlflow = f"http://{HOST}:{settings.prefect_port}", f"http://{HOST}:{settings.mlflow_port}"
     common = quiet_environment(settings)
-    server = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(settings.prefect_port)]
+    server = [
+        sys.executable,
+        "-m",
+        "deployments.prefect_server",
+        "server",
+        "start",
+        "--host",
+        HOST,
+        "--port",
+        str(settings.prefect_port),
+    ]
     ui = ["--backend-store-uri", settings.tracking_uri, "--host", HOST, "--port", str(settings.mlflow_port)]
     runner = [sys.executable, "-m", "deployments.serving", *(str(path.resolve()) for path in pipelines)]
     return [

@@ -59,5 +59,8 @@ def prefect_server() -> Iterator[None]:
     os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
     from prefect.testing.utilities import prefect_test_harness
 
+    from deployments.prefect_server import replace_temporary_servers
+
+    replace_temporary_servers()
     with prefect_test_harness(server_startup_timeout=180):
         yield
