@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from data.files import write_whole
-from data.sources import Arrival
+from data.sources import FORMATS, Arrival
 
 
 def land(folder: Path, arrival: Arrival) -> None:
@@ -21,7 +21,7 @@ def landed(folder: Path, batch_id: str, name: str) -> Arrival:
     """The arrival that was landed; raises FileNotFoundError where there is none."""
     for path in folder.glob(f"{batch_id}.*"):
         suffix = path.name.removeprefix(f"{batch_id}.")
-        if suffix in ("csv", "csv.gz", "parquet"):
+        if suffix in FORMATS:
             return Arrival(name, path.read_bytes(), suffix)
     raise FileNotFoundError(f"the batch {name} ({batch_id[:12]}) is not in {folder}")
 

@@ -15,7 +15,7 @@ def parquet_columns(content: bytes) -> list[str]:
     try:
         return [name.strip() for name in pl.read_parquet_schema(BytesIO(content))]
     except (pl.exceptions.PolarsError, OSError):
-        raise BadBatch(_broken(content)) from None
+        raise BadBatch(broken_parquet(content)) from None
 
 
 def read_parquet(content: bytes, schema: Schema) -> pl.DataFrame:
@@ -26,7 +26,7 @@ def read_parquet(content: bytes, schema: Schema) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(BytesIO(content))
     except (pl.exceptions.PolarsError, OSError):
-        raise BadBatch(_broken(content)) from None
+        raise BadBatch(broken_parquet(content)) from None
     frame = frame.rename(lambda name: name.strip())
     numbers = {*schema.features, *([schema.target] if schema.task == "regression" else [])}
     return pl.DataFrame(
@@ -77,7 +77,8 @@ def _kind(dtype: pl.DataType) -> str:
     return "times" if dtype.is_temporal() else f"values of type {dtype}"
 
 
-def _broken(content: bytes) -> str:
+def broken_parquet(content: bytes) -> str:
+    """Why a Parquet file could not be read."""
     if content[:4] == b"PAR1" and content[-4:] != b"PAR1":
         return "the Parquet file is cut off: its end is missing; deliver it again"
     return "the file is not a readable Parquet file; deliver it again"

@@ -20,6 +20,10 @@ def read_columns(arrival: Arrival) -> list[str]:
 
     Raises BadBatch where the file is empty, cut off, no table at all, or names a column twice.
     """
+    if arrival.format == "npz":
+        raise BadBatch(
+            "an npz file holds signals, which a pipeline with task: representation reads; this one reads rows"
+        )
     names = parquet_columns(arrival.content) if arrival.format == "parquet" else csv_columns(arrival)
     columns = [name for name in names if name]
     twice = [name for name, count in Counter(columns).items() if count > 1]

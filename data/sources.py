@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from data.cuts import cut_csv, cut_parquet
 from data.files import write_whole
+from data.npz_files import cut_npz
 
-Format = Literal["csv", "csv.gz", "parquet"]
+Format = Literal["csv", "csv.gz", "parquet", "npz"]
 
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
+FORMATS: tuple[Format, ...] = get_args(Format)
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet", ".npz": "npz"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def iter_arrivals(sources: Sequence[Path], batch_rows: int | None = None) -> Ite
     With `batch_rows` a longer file comes as several arrivals of so many rows, named `file.csv[1]`, `file.csv[2]`, …;
     a file that cannot be cut comes whole, for the reader to say what is wrong with it.
 
-    Raises ValueError, before anything is read, for a source that is not there or is no CSV or Parquet file.
+    Raises ValueError, before anything is read, for a source that is not there or is no CSV, Parquet or npz file.
     """
     if batch_rows is not None and batch_rows < 1:
         raise ValueError(f"batch_rows must be at least 1, got {batch_rows}")
@@ -78,7 +80,7 @@ def _known() -> str:
 
 
 def read_arrival(file: Path) -> Arrival:
-    """One file as it lies there; raises ValueError where it is none, or no CSV or Parquet file."""
+    """One file as it lies there; raises ValueError where it is none, or no CSV, Parquet or npz file."""
     form = _format(file.name)
     if form is None:
         raise ValueError(f"cannot read {file}: its name must end in {_known()}")
@@ -93,7 +95,7 @@ def _cut(arrival: Arrival, batch_rows: int | None) -> Iterator[Arrival]:
     if pieces is None:
         yield arrival
         return
-    form: Format = "parquet" if arrival.format == "parquet" else "csv"
+    form: Format = "csv" if arrival.format == "csv.gz" else arrival.format
     for number, piece in enumerate(pieces, start=1):
         yield Arrival(f"{arrival.name}[{number}]", piece, form)
 
@@ -101,4 +103,6 @@ def _cut(arrival: Arrival, batch_rows: int | None) -> Iterator[Arrival]:
 def _pieces(arrival: Arrival, batch_rows: int) -> Iterator[bytes] | None:
     if arrival.format == "parquet":
         return cut_parquet(arrival.content, batch_rows)
+    if arrival.format == "npz":
+        return cut_npz(arrival.content, batch_rows)
     return cut_csv(arrival.content, batch_rows, zipped=arrival.format == "csv.gz")

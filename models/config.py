@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Task = Literal["classification", "regression"]
 
@@ -90,3 +90,32 @@ class CnnLstmConfig(_ConvolutionConfig, RecurrentConfig):
 ModelConfig = Annotated[
     MlpConfig | CnnConfig | LstmConfig | GruConfig | CnnLstmConfig, Field(discriminator="architecture")
 ]
+
+
+class HierarchicalConfig(BaseModel):
+    """A network for signals that come grouped: convolution blocks, a bidirectional GRU, two heads.
+
+    Every block halves the time axis. `unet` brings the keypoint head back to the signal's own resolution.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    architecture: Literal["hierarchical"] = "hierarchical"
+    channels: list[Units] = Field(default=[32, 64], min_length=1, description="of each convolution block")
+    kernel_size: int = Field(default=5, ge=1, description="odd, so that a step lies in the middle of what it sees")
+    hidden_units: int = Field(default=64, ge=1, description="of the GRU, in each direction")
+    embedding_dim: int = Field(default=64, ge=1)
+    blocks: Literal["plain", "residual"] = "plain"
+    pool: Literal["last", "attention"] = Field(default="last", description="what the embedding is made of")
+    decoder: Literal["none", "unet"] = Field(default="none", description="what the keypoint head reads")
+    decoding: Literal["argmax", "median"] = Field(
+        default="argmax", description="the likeliest step with its offset, or the middle of the distribution over time"
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _is_odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError(f"kernel_size is odd, not {size}")
+        return size
