@@ -2,10 +2,13 @@
 
 import signal
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
 
 from commands.opening import console, settings_at
 
@@ -18,29 +21,12 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-def consume(
-    pipeline: Path,
-    *,
-    topic: str | None = None,
-    servers: str | None = None,
-    redis: str | None = None,
-    stream: str | None = None,
-    group: str | None = None,
-    format: Literal["json", "csv", "file"] = "json",
-    columns: str | None = None,
-    rows: int = 1000,
-    seconds: float = 60.0,
-    most_waiting: int = 20,
-    most_mib: int = 64,
-    setting: list[str] | None = None,
-    home: Path | None = None,
-) -> None:
-    """Make batches of a Kafka topic's or a Redis stream's messages, until Ctrl-C or SIGTERM; each message once.
+@dataclass(frozen=True)
+class Stream:
+    """Where messages come from: Kafka by topic and servers, or Redis by redis and stream.
 
     Parameters
     ----------
-    pipeline
-        The pipeline file; batches go to its inbox.
     topic
         A topic of Kafka's; messages that nothing can be made of go to the topic of the same name with .dead behind it.
     servers
@@ -51,6 +37,34 @@ def consume(
         A stream of Redis'; a message is in its field value. Its dead letters go to the same name with .dead behind it.
     group
         The consumers that share the topic or stream; default: lehr- and the pipeline's name.
+    setting
+        Further settings of librdkafka, as name=value, such as security.protocol=ssl.
+    """
+
+    topic: str | None = None
+    servers: str | None = None
+    redis: str | None = None
+    stream: str | None = None
+    group: str | None = None
+    setting: list[str] = field(default_factory=list[str])
+
+    def open(self, pipeline: str, inbox: Path, seconds: float) -> "KafkaSource | RedisSource":
+        """Raises ValueError where neither is named, or both."""
+        group = self.group or f"lehr-{pipeline}"
+        if self.redis is not None and self.stream is not None and self.topic is self.servers is None:
+            if not self.setting:
+                return _redis(self.redis, self.stream, group, seconds)
+        elif self.topic is not None and self.servers is not None and self.redis is self.stream is None:
+            return _kafka(self.topic, group, self.servers, self.setting, inbox)
+        raise ValueError("give --topic and --servers for Kafka, or --redis and --stream")
+
+
+@dataclass(frozen=True)
+class Messages:
+    """What a message is, and how many make a batch.
+
+    Parameters
+    ----------
     format
         What a message is: json, an object with a row's columns; csv, lines of cells; file, a whole CSV or Parquet file.
     columns
@@ -63,30 +77,55 @@ def consume(
         With so many files in the inbox reading pauses until the loop has taken some.
     most_mib
         With file: larger ones are dead letters.
-    setting
-        Further settings of librdkafka, as name=value, such as security.protocol=ssl.
+    """
+
+    format: Literal["json", "csv", "file"] = "json"
+    columns: str | None = None
+    rows: int = 1000
+    seconds: float = 60.0
+    most_waiting: int = 20
+    most_mib: int = 64
+
+
+def consume(
+    pipeline: Path,
+    *,
+    of: Annotated[Stream, Parameter(name="*")] = Stream(),  # it is frozen
+    made: Annotated[Messages, Parameter(name="*")] = Messages(),
+    home: Path | None = None,
+) -> None:
+    """Make batches of a Kafka topic's or a Redis stream's messages, until Ctrl-C or SIGTERM; each message once.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline file; batches go to its inbox.
     home
         Where lehr keeps its state.
     """
-    from data.consuming import Consumer, Cut, FileConsumer
     from deployments.line import inbox_of
     from deployments.pipeline import PipelineConfig
 
     name, inbox = PipelineConfig.load(pipeline).name, inbox_of(pipeline, settings_at(home))
-    cut, now = Cut(rows, seconds, most_waiting), lambda: datetime.now(UTC)
-    read = None if format == "file" else _reader(format, columns, name, home)
-    if redis is not None and stream is not None and topic is servers is None and not setting:
-        source = _redis(redis, stream, group or f"lehr-{name}", seconds)
-    elif topic is not None and servers is not None and redis is stream is None:
-        source = _kafka(topic, group or f"lehr-{name}", servers, setting or [], inbox)
-    else:
-        raise ValueError("give --topic and --servers for Kafka, or --redis and --stream")
+    read = None if made.format == "file" else _reader(made.format, made.columns, name, home)
+    source = of.open(name, inbox, made.seconds)
+    console.print(f"{of.topic or of.stream} → {inbox}", highlight=False)
+    _until_told(_consumer(source, made, read, inbox), source)
+
+
+def _consumer(
+    source: "KafkaSource | RedisSource", made: Messages, read: "Reader | None", inbox: Path
+) -> "Consumer | FileConsumer":
+    """read: what makes rows of a message; None: a message is a file."""
+    from data.consuming import Consumer, Cut, FileConsumer
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     if read is None:
-        consumer = FileConsumer(source, inbox, most_mib * MIB, most_waiting, now)
-    else:
-        consumer = Consumer(source, read, inbox, cut, time.monotonic, now)
-    console.print(f"{topic or stream} → {inbox}", highlight=False)
-    _until_told(consumer, source)
+        return FileConsumer(source, inbox, made.most_mib * MIB, made.most_waiting, now)
+    cut = Cut(made.rows, made.seconds, made.most_waiting)
+    return Consumer(source, read, inbox, cut, time.monotonic, now)
 
 
 def _until_told(consumer: "Consumer | FileConsumer", source: "KafkaSource | RedisSource") -> None:

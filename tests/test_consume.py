@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from commands.streams import consume
+from commands.streams import Messages, Stream, consume
 from data.inbox import waiting
 from tests.data.test_consuming import ROOT, wait_until
 from tests.data.test_redis_stream import SERVER, client, url  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -64,10 +64,10 @@ def test_what_it_cannot_read_from_is_said(pipeline: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="give --topic and --servers"):
         consume(pipeline, home=home)
     with pytest.raises(ValueError, match="give --topic and --servers"):
-        consume(pipeline, **kafka, stream="line", home=home)
+        consume(pipeline, of=Stream(**kafka, stream="line"), home=home)
     with pytest.raises(ValueError, match="name the cells with --columns"):
-        consume(pipeline, **kafka, format="csv", home=home)
+        consume(pipeline, of=Stream(**kafka), made=Messages(format="csv"), home=home)
     with pytest.raises(ValueError, match="each once"):
-        consume(pipeline, **kafka, format="csv", columns="a,,b", home=home)
+        consume(pipeline, of=Stream(**kafka), made=Messages(format="csv", columns="a,,b"), home=home)
     with pytest.raises(ValueError, match="write name=value"):
-        consume(pipeline, **kafka, setting=["x"], home=home)
+        consume(pipeline, of=Stream(**kafka, setting=["x"]), home=home)
