@@ -20,7 +20,7 @@ from deployments.settings import Settings
 from deployments.training import read_given, train_on
 from deployments.versions import save_version
 from service.core import now
-from service.tokens import make_token, tokens_path
+from service.security.tokens import make_token, tokens_path
 
 ROOT = Path(__file__).parents[1]
 

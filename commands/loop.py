@@ -76,7 +76,13 @@ def run(
     return result
 
 
-def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())], *, home: Path | None = None) -> None:
+def labels(
+    pipeline: Path,
+    files: Annotated[list[Path], Parameter(negative=())],
+    *,
+    new_classes: Annotated[bool, Parameter(negative=())] = False,
+    home: Path | None = None,
+) -> None:
     """Bring labels that come later than their rows: files with the key's columns and the target, or with receipts.
 
     Parameters
@@ -86,6 +92,8 @@ def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())],
     files
         CSV (plain or gzip) or Parquet files. Dropped into an inbox that `lehr run` reads they do the same. Files with
         the column prediction_id bring the labels of predictions that `lehr serve` answered.
+    new_classes
+        These may be of classes that no version knows yet.
     home
         Where lehr keeps its state.
     """
@@ -97,7 +105,7 @@ def labels(pipeline: Path, files: Annotated[list[Path], Parameter(negative=())],
 
     settings = settings_at(home)
     schema = stored_schema(PipelineConfig.load(pipeline), open_ledger(settings))
-    if by_receipt(pipeline, files, settings):
+    if by_receipt(pipeline, files, settings, new_classes):
         return
     check_label_files(schema, iter_arrivals(files))
     keep_quiet(settings)

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from rich.table import Table
 
 from commands.opening import console
+from commands.served import show_told
 from service.calls import ServiceError
 from service.client import Client
 
@@ -102,7 +103,7 @@ def model(job_id: str, output: Path) -> None:
 
 
 @app.command
-def deliver(pipeline: str, file: Path, *, labels: Flag = False) -> None:
+def deliver(pipeline: str, file: Path, *, labels: Flag = False, new_classes: Flag = False) -> None:
     """Deliver a batch to a pipeline's inbox.
 
     Parameters
@@ -112,12 +113,17 @@ def deliver(pipeline: str, file: Path, *, labels: Flag = False) -> None:
     file
         A CSV (plain or gzip) or Parquet file.
     labels
-        The file brings labels for rows that came before.
+        The file brings labels for rows that came before, or for the predictions that its column prediction_id names.
+    new_classes
+        The labels of predictions may be of classes that no version knows yet.
     """
     with _client() as client:
-        send_it = client.pipelines.deliver_labels if labels else client.pipelines.deliver
-        delivery = send_it(pipeline, file)
-        console.print(f"{delivery['state']}: {delivery['batch_id']}", soft_wrap=True)
+        place = client.pipelines
+        answer = place.deliver_labels(pipeline, file, None, new_classes) if labels else place.deliver(pipeline, file)
+        if "state" in answer:
+            console.print(f"{answer['state']}: {answer['batch_id']}", soft_wrap=True)
+        else:
+            show_told(answer)
 
 
 @app.command

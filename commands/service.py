@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from commands.opening import console, settings_at
-from service.tokens import Role
+from service.security.tokens import Role
 
 
 def serve(*pipelines: Path, host: str | None = None, port: int | None = None, home: Path | None = None) -> None:
@@ -57,7 +57,7 @@ def token(
     home
         Where lehr keeps its state.
     """
-    from service.tokens import make_token, revoke_token, tokens_path
+    from service.security.tokens import make_token, revoke_token, tokens_path
 
     path = tokens_path(settings_at(home).home)
     if revoke:

@@ -26,6 +26,8 @@ from data.entries import (
 from data.tables import BatchRow, PipelineRow, PredictionRow, PromotionRow, StepRow, VersionRow
 
 NUMBERING_ATTEMPTS = 100
+_AT_ONCE = 500
+"""Requests that one query names."""
 
 
 class PromotionConflictError(ValueError):
@@ -241,6 +243,16 @@ class Ledger:
         with Session(self._engine) as session:
             rows = session.scalars(select(PredictionRow).filter_by(pipeline=pipeline).order_by(PredictionRow.at))
             return [prediction_of(row) for row in rows]
+
+    def versions_asked(self, pipeline: str, requests: Collection[str]) -> dict[str, int]:
+        """Which version answered each of these requests; one that the pipeline did not answer is left out."""
+        wanted, found = sorted(requests), dict[str, int]()
+        with Session(self._engine) as session:
+            for start in range(0, len(wanted), _AT_ONCE):
+                query = select(PredictionRow.request, PredictionRow.version).filter_by(pipeline=pipeline)
+                part = query.where(PredictionRow.request.in_(wanted[start : start + _AT_ONCE]))
+                found |= dict(session.execute(part).tuples().all())
+        return found
 
     def version(self, pipeline: str, version: int) -> VersionEntry:
         """What was noted of a version; raises ValueError for one that was not registered."""

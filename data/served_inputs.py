@@ -44,7 +44,7 @@ def keep_inputs(folder: Path, answered: Answered, share: float) -> int:
         first += len(part)
     if frames:
         content = BytesIO()
-        pl.concat(frames).write_parquet(content)
+        pl.concat(frames).write_parquet(content, compression="lz4", statistics=False)
         write_whole(_folder(folder) / f"{answered.at:%Y-%m-%d}" / f"{answered.request}.parquet", content.getvalue())
     return int(chosen_B.sum())
 
@@ -53,7 +53,8 @@ def _frame(answered: Answered, part: NDArray[np.float32], numbers_B: NDArray[np.
     """A row a reading's time: of a sample that is a row one, of a window all of its rows."""
     samples, length = len(part), part.shape[1] if part.ndim == 3 else 1
     readings = pl.DataFrame(part.reshape(samples * length, -1), schema=list(answered.features))
-    ids = pl.Series(ID, [f"{answered.request}-{number}" for number in numbers_B for _ in range(length)], pl.String)
+    ids_B = pl.Series(ID, [f"{answered.request}-{number}" for number in numbers_B], pl.String)
+    ids = ids_B.gather(np.repeat(np.arange(samples), length))
     steps = pl.Series(STEP, np.tile(np.arange(1, length + 1), samples), pl.Int32)
     noted = [pl.lit(answered.version, pl.Int32).alias(VERSION), pl.lit(answered.at).alias(AT)]
     return pl.DataFrame([ids, steps, *readings.with_columns(pl.all().fill_nan(None))]).with_columns(noted)
@@ -67,14 +68,26 @@ def chosen(request: str, samples: int, share: float) -> NDArray[np.bool_]:
     return np.array([int.from_bytes(digest) < share * 2**32 for digest in hashes])
 
 
-def read_inputs_served(folder: Path, since: datetime, version: int | None = None) -> pl.DataFrame | None:
-    """What was kept from a moment on, in order of time; None where there is nothing. version: by this one alone."""
-    days = sorted(_folder(folder).glob("????-??-??")) if _folder(folder).is_dir() else []
-    files = [file for day in days if day.name >= f"{since:%Y-%m-%d}" for file in day.glob("*.parquet")]
+def read_inputs_served(
+    folder: Path, since: datetime, version: int | None = None, most_files: int | None = None
+) -> pl.DataFrame | None:
+    """What was kept from a moment on, in order of time; None where there is nothing.
+
+    version: by this one alone. most_files: of more only the newest, by when they were written.
+    """
+    files = files_served(folder, since)
+    if most_files is not None and len(files) > most_files:
+        files = sorted(files, key=lambda file: file.stat().st_mtime_ns)[-most_files:]
     frames = [frame for frame in map(pl.read_parquet, files) if frame[AT][0] >= since]
     if version is not None:
         frames = [frame for frame in frames if frame[VERSION][0] == version]
     return pl.concat(sorted(frames, key=lambda frame: frame[AT][0])) if frames else None
+
+
+def files_served(folder: Path, since: datetime) -> list[Path]:
+    """Where what was kept lies, from the day of a moment on."""
+    days = sorted(_folder(folder).glob("????-??-??")) if _folder(folder).is_dir() else []
+    return [file for day in days if day.name >= f"{since:%Y-%m-%d}" for file in day.glob("*.parquet")]
 
 
 def read_requests(folder: Path, requests: Sequence[str]) -> pl.DataFrame | None:

@@ -7,41 +7,47 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import (
-    acting,
-    decisions,
-    deliveries,
-    epoch_training,
-    federations,
-    files,
-    health,
-    inference,
-    live_page,
-    metrics,
-    retraining,
-)
-from service.access import check_every_route_is_guarded, open_paths
+from service import health, metrics
 from service.core import Core
-from service.guard import Guard
-from service.limits import limits
+from service.federation import federations
+from service.inference import open_inference
+from service.inference.straight import Straight
+from service.ingestion import deliveries, labels
+from service.operating import acting, decisions, live_page
 from service.problems import ProblemDetails, handle_problems
-from service.straight import Straight
+from service.retraining import job_routes
+from service.security.access import check_every_route_is_guarded, open_paths
+from service.security.guard import Guard
+from service.security.limits import limits
+from service.training import epoch_training, files
 
 VERSION = "1"
 PARTS = (
     health,
-    inference,
+    open_inference,
     files,
     deliveries,
+    labels,
     decisions,
     acting,
     epoch_training,
-    retraining,
+    job_routes,
     federations,
     metrics,
     live_page,
 )
+
+
+class _App(FastAPI):
+    """The routes, with what stands before them: nothing reaches the framework that the guard does not let through."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        await self.front(scope, receive, send)
 
 
 def create_app(core: Core) -> FastAPI:
@@ -54,18 +60,18 @@ def create_app(core: Core) -> FastAPI:
         async with core.at_work():
             yield
 
-    app = FastAPI(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = _App(title="lehr", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.core, app.state.end_streams = core, lambda: None
     for part in PARTS:
         app.include_router(part.router)
     check_every_route_is_guarded(app)
     handle_problems(app)
-    app.add_middleware(Straight, core=core)
-    app.add_middleware(
-        Guard,
+    app.front = Guard(
+        Straight(super(_App, app).__call__, core),
         settings=core.service,
         tokens=core.tokens,
         counters=core.counters,
+        answered=core.answered,
         limit_of=limits(core.service),
         open_paths=open_paths(app),
     )
@@ -82,7 +88,7 @@ def _with_problems(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-            for model in (ProblemDetails, *inference.REQUEST_MODELS):
+            for model in (ProblemDetails, *open_inference.REQUEST_MODELS, *labels.REQUEST_MODELS):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
             app.openapi_schema = document

@@ -254,9 +254,20 @@ class Pipelines:
         """Deliver a batch; the answer has its `batch_id`."""
         return self._calls.send(f"{self._place}/{name}/batches", {"file": file}, {}, key)
 
-    def deliver_labels(self, name: str, file: Path | str, key: str | None = None) -> Answer:
-        """Deliver labels that come later than their rows."""
-        return self._calls.send(f"{self._place}/{name}/labels", {"file": file}, {}, key)
+    def deliver_labels(self, name: str, file: Path | str, key: str | None = None, new_classes: bool = False) -> Answer:
+        """Deliver labels that come later than their rows, or than the predictions that the column prediction_id names.
+
+        new_classes: labels by receipt may be of classes that no version knows yet.
+        """
+        place = f"{self._place}/{name}/labels{'?new_classes=true' * new_classes}"
+        return self._calls.send(place, {"file": file}, {}, key)
+
+    def tell_labels(self, name: str, labels: Mapping[str, str | float], new_classes: bool = False) -> Answer:
+        """Tell what turned out to be true of predictions: the target by receipt; how the versions did is answered."""
+        target = self.describe(name)["parameters"]["target"]
+        rows = [{"prediction_id": receipt, target: label} for receipt, label in labels.items()]
+        place = f"{self._place}/{name}/labels{'?new_classes=true' * new_classes}"
+        return self._calls.json("POST", place, json={"labels": rows})
 
     def batch(self, name: str, batch_id: str) -> Answer:
         """What has become of a delivery."""

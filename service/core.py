@@ -16,17 +16,18 @@ from data.training_runs import TrainingRun, TrainingRuns
 from deployments.pipeline import PipelineConfig
 from deployments.settings import Settings
 from service.counters import Counters
-from service.federating import Federations
-from service.feed import Feed
-from service.idempotency import forget_old_keys
-from service.jobs import Jobs
-from service.loop import Loop
+from service.federation.federating import Federations
+from service.inference.recording import Recorder
+from service.inference.served import Versions
+from service.logs import Gathered
+from service.operating.loop import Loop
 from service.problems import Problem
-from service.recording import Recorder
-from service.served import Versions
+from service.retraining.jobs import Jobs
+from service.security.idempotency import forget_old_keys
+from service.security.tokens import Tokens, parse_tokens, tokens_path
 from service.settings import ServiceSettings
-from service.tokens import Tokens, parse_tokens, tokens_path
-from service.trainings import Trainings
+from service.training.feed import Feed
+from service.training.trainings import Trainings
 
 _log = logging.getLogger("lehr.service")
 
@@ -48,6 +49,7 @@ class Core:
     recorder: Recorder
     loop: Loop
     counters: Counters
+    answered: Gathered
     federations: Federations
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
@@ -69,7 +71,7 @@ class Core:
     @asynccontextmanager
     async def at_work(self) -> AsyncGenerator[None]:
         """Inside, trainings go on and their followers are told."""
-        parts = self.trainings, self.jobs, self.feed, self.versions, self.recorder, self.federations
+        parts = self.trainings, self.jobs, self.feed, self.versions, self.recorder, self.answered, self.federations
         self.tasks[:] = [asyncio.create_task(part.run(), name=type(part).__name__) for part in parts]
         for task in self.tasks:
             task.add_done_callback(_say_if_it_failed)
@@ -105,6 +107,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
         Recorder(ledger, settings.home, now, service.receipt_seconds, service.inputs_share),
         Loop(settings.home, settings.prefect_port, service.prefect_api),
         Counters(),
+        Gathered(_log, "answered"),
         Federations(settings.home / "federation-jobs"),
     )
 

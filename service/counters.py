@@ -1,6 +1,10 @@
 """What is counted as it happens: requests and how long they took, predictions by version."""
 
+from functools import lru_cache
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+MOST_LABELS = 1024
 
 
 class Counters:
@@ -17,13 +21,17 @@ class Counters:
         self._predictions = Counter(
             "lehr_predictions", "Samples predicted", ["pipeline", "version"], registry=self.registry
         )
+        # Finding a counter by its labels takes several times as long as counting.
+        self._request = lru_cache(MOST_LABELS)(self._requests.labels)
+        self._second = lru_cache(MOST_LABELS)(self._seconds.labels)
+        self._prediction = lru_cache(MOST_LABELS)(self._predictions.labels)
 
     def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request by the route's pattern: what clients make up is not counted by name."""
-        known = route or "none"
-        self._requests.labels(method if route else "other", known, status).inc()
-        self._seconds.labels(method if route else "other", known).observe(seconds)
+        known, by = route or "none", method if route else "other"
+        self._request(by, known, status).inc()
+        self._second(by, known).observe(seconds)
 
     def predicted(self, pipeline: str, version: int, samples: int) -> None:
         """Count predictions."""
-        self._predictions.labels(pipeline, version).inc(samples)
+        self._prediction(pipeline, version).inc(samples)

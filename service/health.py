@@ -6,10 +6,10 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from service.access import needs
 from service.core import CoreOf
 from service.problems import Problem, documented
-from service.tokens import ROLES, Role
+from service.security.access import needs
+from service.security.tokens import ROLES, Role
 
 router = APIRouter(tags=["service"], dependencies=[needs(*ROLES)], responses=documented())
 

@@ -10,10 +10,10 @@ from prometheus_client.registry import Collector
 
 from data.inbox import waiting
 from deployments.line import inbox_of
-from service.access import needs
 from service.core import Core, CoreOf
 from service.problems import documented
-from service.tokens import ROLES
+from service.security.access import needs
+from service.security.tokens import ROLES
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 router = APIRouter(tags=["service"], dependencies=[needs(*ROLES)])

@@ -69,6 +69,12 @@ def problem_response(
     return Response(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def failure_response(scope: Scope, error: Exception) -> Response:
+    """The answer to a request at which the service failed: the reason is for its log alone."""
+    _log.error("failed", extra={"request_id": scope.get("lehr.request_id")}, exc_info=error)
+    return problem_response(scope, 500, "the service failed at this request; its log says why")
+
+
 def handle_problems(app: FastAPI) -> None:
     """Let every error of the app leave it as Problem Details."""
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -95,8 +101,7 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:
-    _log.error("failed", extra={"request_id": request.scope.get("lehr.request_id")}, exc_info=error)
-    return problem_response(request.scope, 500, "the service failed at this request; its log says why")
+    return failure_response(request.scope, error)
 
 
 def _field_error(mistake: Mapping[str, Any]) -> FieldError:

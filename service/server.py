@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.core import Core, now
 from service.logs import log_to
+from service.security.tokens import make_token, tokens_path
 from service.settings import LOOPBACK, audit_path
-from service.tokens import make_token, tokens_path
 from service.wire import wire_with
 
 SWITCH_SECONDS = 0.0005

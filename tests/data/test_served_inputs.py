@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def test_rows_and_windows_are_kept_under_their_receipts_in_order_of_time(tmp_pat
     of_one = read_requests(tmp_path, ["a" * 20, "c" * 20])
     assert of_one is not None
     assert of_one.height == 3
+
+
+def test_of_very_many_records_the_newest_are_read(tmp_path: Path) -> None:
+    for number in range(5):
+        keep_inputs(tmp_path, answered(f"{number:020x}", (1, 2), at=AT_NOON.replace(minute=number)), 1.0)
+        file = next(tmp_path.rglob(f"{number:020x}.parquet"))
+        os.utime(file, ns=(number, number))
+    kept = read_inputs_served(tmp_path, AT_NOON.replace(hour=0), most_files=2)
+    assert kept is not None
+    assert [name[18:] for name in kept[ID]] == ["03-1", "04-1"]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

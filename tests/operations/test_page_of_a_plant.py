@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.operations.plant import ROOT, Plant, free_port, lehr, until
-from tests.service.browsing import chromium, page_of, violations
+from tests.service.operating.browsing import chromium, page_of, violations
 
 
 @pytest.mark.operations

@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from deployments.settings import Settings
 from service.app import create_app
 from service.core import Core, make_core, now
+from service.security.tokens import ROLES, make_token, tokens_path
 from service.settings import ServiceSettings
-from service.tokens import ROLES, make_token, tokens_path
-from tests.service.browsing import chromium
+from tests.service.operating.browsing import chromium
+from tests.service.plant import Plant, make_plant
 
 Secrets = dict[str, str]
 
@@ -39,8 +40,20 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def core(home: Path) -> Core:
-    return make_core(Settings(home=home), ServiceSettings())
+def plant(tmp_path: Path, home: Path) -> Plant:
+    """A pipeline to which nothing came yet."""
+    return make_plant(tmp_path, home)
+
+
+@pytest.fixture
+def pipelines() -> list[Path]:
+    """The files that the service is started with."""
+    return []
+
+
+@pytest.fixture
+def core(home: Path, pipelines: list[Path]) -> Core:
+    return make_core(Settings(home=home), ServiceSettings(), pipelines)
 
 
 @pytest.fixture

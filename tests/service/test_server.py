@@ -11,9 +11,9 @@ import pytest
 
 from deployments.settings import Settings
 from service.core import Core, make_core, now
+from service.security.tokens import make_token, tokens_path
 from service.server import admit_somebody
 from service.settings import ServiceSettings
-from service.tokens import make_token, tokens_path
 from tests.service.conftest import client_with
 
 ROOT = Path(__file__).parents[2]
