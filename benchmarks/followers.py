@@ -1,6 +1,6 @@
 """200 followers of a training: how late they hear of an epoch, what is lost, what they slow it by; and pauses.
 
-`python -m benchmarks.followers [--followers 200] [--pairs 8] [--epochs 10] [--pauses 10]`: `lehr serve` in a process of
+`python -m benchmarks.followers [--followers 200] [--pairs 12] [--epochs 6] [--pauses 10]`: `lehr serve` in a process of
 its own, over real sockets. Within one training so many epochs run without followers and as many with them, in turn; a
 quarter of them reconnects on the way. Slowed by: the median over pairs of the epochs' median times. Pauses: from the
 request to the event that says paused, which is written after the checkpoint. Writes benchmarks/out/followers.json.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from benchmarks.results import write_json
 from benchmarks.service_process import Client, serving, wait_for
@@ -102,16 +103,24 @@ async def block(
 
 
 async def in_turn(runs: TrainingRuns, task_id: str, port: int, token: str, arguments: Any) -> dict[str, float]:
-    """Blocks without and with followers; what they slow the training by, how late they hear, and what they miss."""
+    """Blocks without and with followers; what they slow the training by, how late they hear, and what they miss.
+
+    The one goes first in one pair and the other in the next, so that what drifts with time counts for neither.
+    """
     slower: list[float] = []
     late: list[float] = []
     broken = 0
     while not epochs_of(runs, task_id):
         await asyncio.sleep(0.2)
-    for _ in range(arguments.pairs):
-        alone, last = await block(runs, task_id, [], arguments.epochs)
+    alone: list[TrainingEvent] = []
+    for pair in range(arguments.pairs):
+        if pair % 2 == 0:
+            alone, _ = await block(runs, task_id, [], arguments.epochs)
+        last = runs.events(task_id)[-1].sequence
         each = [Follower(port, token, task_id, last, i % 4 == 0) for i in range(arguments.followers)]
         followed, last = await block(runs, task_id, each, arguments.epochs)
+        if pair % 2 == 1:
+            alone, _ = await block(runs, task_id, [], arguments.epochs)
         slower.append(seconds_of(followed) / seconds_of(alone) - 1)
         told = {event.sequence: event.at.timestamp() for event in followed}
         late += [1000 * (at - told[number]) for follower in each for number, at in follower.heard if number in told]
@@ -122,8 +131,16 @@ async def in_turn(runs: TrainingRuns, task_id: str, port: int, token: str, argum
         "epoch_to_event_ms_p95": float(np.quantile(late, 0.95)),
         "streams_with_a_loss_or_a_double": broken,
         "training_slowed_by": float(np.median(slower)),
+        "training_slowed_by_between": interval_of(slower),  # pyright: ignore[reportReturnType]
         "training_slowed_by_in_each_pair": sorted(slower),  # pyright: ignore[reportReturnType]
     }
+
+
+def interval_of(values: list[float]) -> list[float]:
+    """Between which of the values their median lies with 95 % confidence, whatever their distribution."""
+    outside = int(binom.ppf(0.025, len(values), 0.5))
+    ordered = sorted(values)
+    return [ordered[max(0, outside - 1)], ordered[min(len(values) - 1, len(values) - outside)]]
 
 
 def seconds_of(epochs: list[TrainingEvent]) -> float:
@@ -151,8 +168,8 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--followers", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--pauses", type=int, default=10)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

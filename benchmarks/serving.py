@@ -1,6 +1,6 @@
 """Predictions over real sockets: `lehr serve`, `mlflow models serve`, MLServer and a bare onnxruntime loop, one run.
 
-`python -m benchmarks.serving [--seconds 2] [--rounds 3]`: the same ONNX files of a small network on rows and of two
+`python -m benchmarks.serving [--seconds 1] [--rounds 3]`: the same ONNX files of a small network on rows and of two
 on windows of 30 rows × 20 sensors, one thread of onnxruntime each, the servers in turn with one request after another
 on kept connections: one sample and 64, as JSON and as bytes, from one client and from four. LEHR_MLSERVER is the
 Python of an environment with MLServer and onnxruntime; without it that peer is left out. Writes
@@ -23,6 +23,7 @@ from benchmarks.service_process import put_into_production, serving
 from benchmarks.serving_peers import best, mlflow_body, mlflow_serving, mlserver_serving
 from data.sources import Arrival
 from deployments.scoring import OnnxModel
+from service.inference.batching import CORES
 
 FEATURES, LENGTH, ROWS = 20, 30, 2_000
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -85,13 +86,18 @@ def requests_of(name: str, samples: int, ports: dict[str, int], token: str) -> d
 
 
 def compare(requests: dict[str, Request], model: OnnxModel, inputs: np.ndarray, seconds: float, rounds: int) -> Any:
-    """All servers and the bare loop, in turn; of each its best round, from one client and from four."""
+    """All servers and the bare loop, in turn; of each its best round, from one client and from four.
+
+    Bare loops: one a core, all with one session, as many clients could ask it for.
+    """
     found: dict[str, Any] = {}
     for clients in (1, 4):
-        loads: dict[str, list[Load]] = {name: [] for name in ("bare loop", *requests)}
+        bare = {"bare loop": 1} if clients == 1 else {"bare loop": 1, "bare loops": CORES}
+        loads: dict[str, list[Load]] = {name: [] for name in (*bare, *requests)}
         for _ in range(rounds):
-            bare = measured([lambda: len(model.predict(inputs)) > 0] * min(clients, 2), len(inputs), seconds)
-            loads["bare loop"].append(bare)
+            for name, loops in bare.items():
+                asks = [lambda: len(model.predict(inputs)) > 0] * loops
+                loads[name].append(measured(asks, len(inputs), seconds))
             for name, request in requests.items():
                 loads[name].append(load(request, clients, seconds))
         found[f"{clients} clients"] = {name: asdict(best(each)) for name, each in loads.items()}
@@ -112,7 +118,7 @@ def measure(name: str, model: bytes, ports: dict[str, int], token: str, argument
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     arguments, results = parser.parse_args(), dict[str, Any]()
