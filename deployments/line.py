@@ -156,7 +156,8 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
     folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
     registry = Registry(settings.tracking_uri, config.name)
     store = FeatureStore(folder / "store", config.data.target)
-    return Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry)
+    suite, broker = suite_path_of(config, pipeline), broker_config(settings)
+    return Line(config, schema, folder, suite, ledger, store, registry, broker)
 
 
 @contextmanager

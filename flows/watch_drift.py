@@ -1,5 +1,6 @@
 """Watching without learning: what waits is validated, stored and watched; what is due is left to a retrain."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ from prefect.runtime import flow_run
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
 from deployments.labels import holds_labels
-from deployments.line import Line, inbox_of, open_line
+from deployments.line import Line, inbox_of, open_ledger, open_line, read_line
 from deployments.outcomes import Batch
+from deployments.pipeline import PipelineConfig
 from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import TriggerKind
 from tasks.decide import decide_on_batch
 from tasks.finish import finish_batch, tell_batch
 from tasks.ingest import ingest_arrival
+from tasks.served import watch_what_is_served
 from tasks.take import take_batch
 
 
@@ -30,13 +33,15 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
 
     Where the pipeline's triggers call for learning, the event of their cause (`lehr.drift.detected`,
     `lehr.performance.dropped`, or `lehr.batch.accepted` where enough rows have come) is labelled as due, and the
-    deployment `retrain` starts from it. Before the first champion nothing is taken: that is the loop's.
+    deployment `retrain` starts from it. Before the first champion nothing is taken: that is the loop's. What the
+    champion is asked for is watched too, once a day or as it doubles, and announced when it begins to drift.
 
     Args:
         pipeline: the pipeline file.
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
+    _watch_served(Path(pipeline), settings)
     inbox = inbox_of(Path(pipeline), settings)
     if not waiting(inbox):
         return {"pipeline": Path(pipeline).stem, "batches": []}
@@ -46,6 +51,11 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
             records += [_watch_arrival(line, arrival) for arrival in iter_arrivals([file])]
             take(file)
         return build_report(line.name, line.config.task, line.config.metric, records)
+
+
+def _watch_served(pipeline: Path, settings: Settings) -> None:
+    if open_ledger(settings).champion(PipelineConfig.load(pipeline).name) is not None:
+        watch_what_is_served(read_line(pipeline, settings), datetime.now(UTC))
 
 
 def _watch_arrival(line: Line, arrival: Arrival) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Announce: what happened to a batch, as Prefect events that automations, alerts and other deployments start from."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -21,11 +21,15 @@ def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Coll
 
     One that was emitted before a crash has the same id the second time.
     """
-    found = announcements(record, fired, due)
+    announce(line, batch.id, announcements(record, fired, due))
+
+
+def announce(line: Line, what: str, found: Sequence[Announcement]) -> None:
+    """Put events into the outbox and emit them, and wait until they are sent; what: the id of what they are about."""
     if line.broker is not None:
-        note(line.folder, line.name, batch.id, found)
+        note(line.folder, line.name, what, found)
     for announcement in found:
-        emit(line, batch.id, announcement)
+        emit(line, what, announcement)
     EventsWorker.instance().wait_until_empty()
 
 
