@@ -98,5 +98,5 @@ class Paced:
 
 def test_a_networks_pace_is_found_by_trying() -> None:
     pace = pace_of(Paced(0.0001), 3)  # pyright: ignore[reportArgumentType]
-    assert pace.at_once == 64
+    assert pace.at_once in (8, 64)
     assert pace.quick in (0, 6)
