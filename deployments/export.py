@@ -28,7 +28,7 @@ _EXAMPLE_SAMPLES = 2
 _PARITY_SAMPLES = (1, 17)
 _MISSING_SHARE = 0.1
 _ROUNDINGS = 8
-_TRACING = threading.Lock()
+TRACING = threading.Lock()
 """torch traces for one thread at a time."""
 _KEYS = _STATE, _SHA256, _CONFIG = "lehr.state", "lehr.state_sha256", "lehr.config"
 
@@ -44,12 +44,17 @@ def export(
     example = torch.zeros(_shape(_EXAMPLE_SAMPLES, window_length + 3, features, window_length > 1))
     model = onnx.load_model_from_string(_traced(network.eval(), example))
     onnx.checker.check_model(model)
+    embed_state(model, state, config)
+    return model.SerializeToString()
+
+
+def embed_state(model: onnx.ModelProto, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Put tensors and JSON into a file's metadata, with their hash."""
     tensors = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in state.items()})
     text = json.dumps(config, sort_keys=True)
     packed = base64.b64encode(tensors).decode("ascii")
     for key, value in zip(_KEYS, (packed, _digest(packed, text), text), strict=True):
         model.metadata_props.add(key=key, value=value)
-    return model.SerializeToString()
 
 
 def load_state(onnx_bytes: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -105,7 +110,7 @@ def _shape(samples: int, length: int, features: int, windowed: bool) -> tuple[in
 def _traced(network: nn.Module, example: Tensor) -> bytes:
     axes = {0: "samples", 1: "length"} if example.dim() == 3 else {0: "samples"}
     buffer: Any = io.BytesIO()  # torch takes a buffer here, though its type says a path
-    with _TRACING, warnings.catch_warnings():
+    with TRACING, warnings.catch_warnings():
         # The exporter by tracing is deprecated, but the newer one loses the dynamic length of attention over an LSTM.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1")

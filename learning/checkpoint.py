@@ -35,6 +35,16 @@ class Checkpoint:
     config: dict[str, Any]
     refused: tuple[str, ...] = ()
 
+    def group(self, name: str) -> dict[str, Tensor]:
+        """The tensors that `grouped` put under a name."""
+        prefix = name + "/"
+        return {key.removeprefix(prefix): tensor for key, tensor in self.tensors.items() if key.startswith(prefix)}
+
+
+def grouped(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Copies of several parts' tensors under one roof, on the CPU."""
+    return {f"{group}/{name}": t.detach().cpu().clone() for group, ts in groups.items() for name, t in ts.items()}
+
 
 def save_checkpoint(folder: Path, number: int, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
     """Write checkpoint `number` under `folder`; at any moment of a crash the last good one is still there."""

@@ -1,6 +1,6 @@
 """The optimisers, in their fused form."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -35,6 +35,21 @@ def make_optimiser(
             list(parameters), lr=learning_rate, momentum=config.momentum, weight_decay=weight_decay, fused=True
         )
     return torch.optim.AdamW(list(parameters), lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What it remembers of each parameter, by the parameter's place: what its checkpoint holds."""
+    slots = optimiser.state_dict()["state"].items()
+    return {f"{i}.{key}": value for i, values in slots for key, value in values.items() if value is not None}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Let it remember what `optimiser_tensors` gave."""
+    slots: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        place, key = name.split(".", 1)
+        slots.setdefault(int(place), {})[key] = tensor
+    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def gradient_step(optimiser: torch.optim.Optimizer) -> Callable[[], None]:

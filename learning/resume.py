@@ -19,9 +19,10 @@ from torch import Tensor
 
 from data.samples import Samples
 from learning.callbacks import Callback
-from learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from learning.checkpoint import Checkpoint, grouped, load_checkpoint, save_checkpoint
 from learning.config import TrainingConfig
 from learning.metrics import EpochMetrics
+from learning.optimisers import optimiser_tensors, restore_optimiser
 from learning.state import Best, TrainingState
 from learning.trainer import Trainer
 from models.network import Network
@@ -118,17 +119,10 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
         "network": trainer.network.state_dict(),
         "best": state.best.weights or {},
         "average": state.average.state() if state.average else {},
-        "optimiser": {
-            f"{i}.{key}": value
-            for i, values in state.optimiser.state_dict()["state"].items()
-            for key, value in values.items()
-            if value is not None
-        },
+        "optimiser": optimiser_tensors(state.optimiser),
         "random": _random_tensors(),
     }
-    return {
-        f"{group}/{name}": tensor.detach().cpu().clone() for group, ts in groups.items() for name, tensor in ts.items()
-    }
+    return grouped(groups)
 
 
 def _plain_state(trainer: Trainer) -> dict[str, Any]:
@@ -152,24 +146,14 @@ def _restore(trainer: Trainer, saved: Checkpoint) -> None:
     for name in ("epoch", "step", "loss_sum", "correct", "seen", "samples_learned", "seconds"):
         setattr(state, name, config[name])
     state.history = [EpochMetrics(**record) for record in config["history"]]
-    state.best = Best(**config["best"], weights=_group(saved, "best") or None)
-    trainer.network.load_state_dict(_group(saved, "network"))
+    state.best = Best(**config["best"], weights=saved.group("best") or None)
+    trainer.network.load_state_dict(saved.group("network"))
     if state.average is not None:
-        state.average.restore(_group(saved, "average"))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _group(saved, "optimiser").items():
-        place, key = name.split(".", 1)
-        slots.setdefault(int(place), {})[key] = tensor
-    groups = state.optimiser.state_dict()["param_groups"]
-    state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        state.average.restore(saved.group("average"))
+    restore_optimiser(state.optimiser, saved.group("optimiser"))
     trainer.engine.restore(config["scaler"])
     trainer.threads = config["environment"]["threads"]
-    _restore_random(_group(saved, "random"))
-
-
-def _group(saved: Checkpoint, group: str) -> dict[str, Tensor]:
-    prefix = group + "/"
-    return {name.removeprefix(prefix): tensor for name, tensor in saved.tensors.items() if name.startswith(prefix)}
+    _restore_random(saved.group("random"))
 
 
 def _random_tensors() -> dict[str, Tensor]:

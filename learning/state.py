@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learning.averaging import MovingAverage
 from learning.config import TrainingConfig
@@ -24,7 +24,7 @@ class Best:
     better_epoch: int = 0
     weights: dict[str, Tensor] | None = None
 
-    def note(self, network: Network, loss: float, epoch: int, min_delta: float) -> None:
+    def note(self, network: nn.Module, loss: float, epoch: int, min_delta: float) -> None:
         """Look at the network as it was validated after an epoch."""
         if loss < self.loss:
             self.loss, self.epoch, self.weights = loss, epoch, deepcopy(network.state_dict())

@@ -108,6 +108,9 @@ class HierarchicalConfig(BaseModel):
     blocks: Literal["plain", "residual"] = "plain"
     pool: Literal["last", "attention"] = Field(default="last", description="what the embedding is made of")
     decoder: Literal["none", "unet"] = Field(default="none", description="what the keypoint head reads")
+    scaling: Literal["channel", "signal"] = Field(
+        default="channel", description="a deviation is the channel's over all signals, or each signal's own"
+    )
     decoding: Literal["argmax", "median"] = Field(
         default="argmax", description="the likeliest step with its offset, or the middle of the distribution over time"
     )

@@ -23,6 +23,7 @@ from models.masked import (
     ResidualBlock,
     UpBlock,
     halved,
+    standardised,
     valid_steps,
 )
 from models.network import Normaliser
@@ -92,6 +93,8 @@ class HierarchicalSignalNet(nn.Module):
         hidden = self.normaliser(signals_BCT.transpose(1, 2)).transpose(1, 2)
         if padded:
             hidden = hidden.masked_fill(~valid_steps(lengths_B, hidden.shape[2])[:, None], 0.0)
+        if self.config.scaling == "signal":
+            hidden = standardised(hidden, lengths_B)
         seen: list[_Seen] = []
         coarse_B = lengths_B
         for block in self.blocks:
@@ -132,11 +135,11 @@ def positions(logits_BLK: Tensor, offsets_BLK: Tensor, stride: int, decoding: st
         step_B1K = logits_BLK.argmax(1, keepdim=True)
         share_B1K = torch.zeros_like(step_B1K, dtype=logits_BLK.dtype)
     else:
-        chances_BLK = logits_BLK.softmax(1)
+        chances_BLK = logits_BLK.softmax(1).double()  # a sum over many steps in float32 moves the place by some 1e-4
         reached_BLK = chances_BLK.cumsum(1)
         step_B1K = (reached_BLK < 0.5).sum(1, keepdim=True).clamp(max=logits_BLK.shape[1] - 1)
         chance_B1K = chances_BLK.gather(1, step_B1K).clamp_min(1e-9)
-        share_B1K = (0.5 - reached_BLK.gather(1, step_B1K)) / chance_B1K + 0.5
+        share_B1K = ((0.5 - reached_BLK.gather(1, step_B1K)) / chance_B1K + 0.5).to(logits_BLK.dtype)
     middle_B1K = step_B1K * stride + (stride - 1) / 2
     return (middle_B1K + (share_B1K + offsets_BLK.gather(1, step_B1K)) * stride)[:, 0]
 

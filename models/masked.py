@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+LEAST_DEVIATION = 0.05
+"""Of a signal, in deviations of its channel."""
+
 
 def valid_steps(lengths_B: Tensor, steps: int) -> Tensor:
     """(B, T), true within each signal's length."""
@@ -16,6 +19,17 @@ def valid_steps(lengths_B: Tensor, steps: int) -> Tensor:
 def halved(lengths_B: Tensor) -> Tensor:
     """The lengths after `Pool`: an odd last step stays."""
     return (lengths_B + 1) // 2
+
+
+def standardised(signals_BCT: Tensor, lengths_B: Tensor) -> Tensor:
+    """Each signal's channels with mean 0 and deviation 1 over its valid steps, which alone are not 0: (B, C, T).
+
+    A channel that hardly moves stays small: its deviation counts as `LEAST_DEVIATION` at least.
+    """
+    valid_B1T, lengths_B11 = valid_steps(lengths_B, signals_BCT.shape[2])[:, None], lengths_B[:, None, None]
+    centred_BCT = (signals_BCT - signals_BCT.sum(2, keepdim=True) / lengths_B11) * valid_B1T
+    variance_BC1 = centred_BCT.square().sum(2, keepdim=True) / lengths_B11
+    return centred_BCT / variance_BC1.clamp_min(LEAST_DEVIATION**2).sqrt()
 
 
 class MaskedNorm(nn.BatchNorm1d):

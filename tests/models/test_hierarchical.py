@@ -17,8 +17,8 @@ CONFIGS = [
     for blocks in ("plain", "residual")
     for pool in ("last", "attention")
     for decoder, decoding in (("none", "argmax"), ("unet", "median"))
-]
-every_variant = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.blocks}-{c.pool}-{c.decoder}")
+] + [HierarchicalConfig(**SMALL, scaling="signal")]  # pyright: ignore
+every_variant = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.blocks}-{c.pool}-{c.decoder}-{c.scaling}")
 
 
 def make(config: HierarchicalConfig, channels: int = 2) -> HierarchicalSignalNet:
@@ -142,6 +142,13 @@ def test_a_network_without_keypoints_only_embeds() -> None:
     seen = network(torch.randn(2, 1, 21))
     assert seen.embeddings_BE.shape == (2, 64) and seen.keypoint_logits_BLK.shape == (2, 6, 0)
     assert network.positions(seen).shape == (2, 0)
+
+
+def test_scaled_by_itself_a_signal_is_the_same_at_any_gain() -> None:
+    network, signals = make(CONFIGS[-1]), torch.randn(2, 2, 24)
+    louder = network(0.5 + 1.5 * signals).embeddings_BE  # not so loud that the normaliser clamps
+    assert torch.allclose(network(signals).embeddings_BE, louder, atol=1e-5)
+    assert network(torch.zeros(1, 2, 24)).embeddings_BE.isfinite().all()
 
 
 def test_what_makes_no_network_is_refused() -> None:

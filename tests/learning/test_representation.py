@@ -1,0 +1,177 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data.signals import Signals, make_signals
+from learning.metric import HierarchicalLossConfig
+from learning.representation import (
+    Learned,
+    choose_memory,
+    fit_normaliser,
+    fit_representation,
+    represent,
+    update_representation,
+)
+from learning.representation_config import RepresentationConfig
+from learning.representation_training import RepresentationTraining
+from learning.signal_augmentation import SignalAugmentation
+from models.config import HierarchicalConfig
+from models.hierarchical import HierarchicalSignalNet
+
+MODEL = HierarchicalConfig(channels=[8, 12], hidden_units=12, embedding_dim=8, dropout=0.0)
+CONFIG = RepresentationConfig(
+    epochs=12, batches=10, p_elements=4, k_samples=4, learning_rate=1e-2, held_out=0.0, ema_decay=0.9, memory_signals=6
+)
+
+
+def pulses(elements: range, sessions: int = 3, signals: int = 5, seed: int = 0) -> Signals:
+    """A pulse whose width and height tell its element; its top and the foot before it are keypoints."""
+    generator = np.random.default_rng([seed, elements.start])
+    values, element_ids, session_ids, tops, feet = [], [], [], [], []
+    for element in elements:
+        width, height = 2.0 + element % 4, 1.0 + element // 4
+        for session in range(sessions):
+            for _ in range(signals):
+                length = int(generator.integers(50, 64))
+                top = generator.uniform(18, 32)
+                time = np.arange(length)
+                pulse = height * np.exp(-0.5 * ((time - top) / width) ** 2)
+                values.append((pulse + 0.02 * generator.standard_normal(length))[None])
+                element_ids.append(f"e{element}")
+                session_ids.append(f"s{session}")
+                tops.append(top)
+                feet.append(top - 2 * width)
+    feet = np.where(generator.random(len(feet)) < 0.2, np.nan, feet)
+    return make_signals(values, element_ids, session_ids, {"top": tops, "foot": feet})
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return fit_representation(pulses(range(8)), MODEL, CONFIG)
+
+
+def recall(signals: Signals, network: HierarchicalSignalNet) -> float:
+    """The share of signals whose nearest neighbour of another session is of their element."""
+    embeddings_NE = represent(network, signals).embeddings_NE
+    nearness_NN = embeddings_NE @ embeddings_NE.T
+    nearness_NN[signals.sessions_N[:, None] == signals.sessions_N] = -np.inf
+    return float((signals.elements_N[nearness_NN.argmax(1)] == signals.elements_N).mean())
+
+
+def test_it_finds_keypoints_and_elements_in_signals_it_has_not_seen(learned: Learned) -> None:
+    unseen = pulses(range(8), seed=1)
+    found = represent(learned.network, unseen)
+    assert np.abs(found.positions["top"] - unseen.keypoints["top"]).mean() < 1.0
+    assert np.nanmean(np.abs(found.positions["foot"] - unseen.keypoints["foot"])) < 1.5
+    assert recall(unseen, learned.network) > 0.9
+    assert np.linalg.norm(found.embeddings_NE, axis=1) == pytest.approx(np.ones(len(unseen)), abs=1e-5)
+    losses = [m.train_loss for m in learned.training.history]
+    assert losses[-1] < losses[0]
+    assert learned.training.cost.samples == 12 * 10 * 16
+
+
+def test_a_seed_gives_the_same_weights_whatever_ran_before() -> None:
+    short = CONFIG.model_copy(update={"epochs": 2, "augmentation": SignalAugmentation(warp=0.1, noise=0.1)})
+    one = fit_representation(pulses(range(5)), MODEL, short).network.state_dict()
+    torch.randn(7)
+    again = fit_representation(pulses(range(5)), MODEL, short).network.state_dict()
+    other = fit_representation(pulses(range(5)), MODEL, short.model_copy(update={"seed": 1})).network.state_dict()
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["embedding.weight"], other["embedding.weight"])
+
+
+def test_it_stops_once_held_out_elements_gain_nothing_and_keeps_the_best_weights() -> None:
+    config = CONFIG.model_copy(update={"held_out": 0.25, "patience": 2, "min_delta": 100.0, "epochs": 9, "batches": 3})
+    training = fit_representation(pulses(range(8)), MODEL, config).training
+    assert training.outcome == "stopped_early" and len(training.history) == 3
+    assert all(m.val_loss is not None for m in training.history)
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.3])
+def test_a_training_that_was_killed_goes_on_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_out: float
+) -> None:
+    augmentation = SignalAugmentation(warp=0.1, noise=0.1)
+    update = {"epochs": 4, "batches": 5, "held_out": held_out, "augmentation": augmentation}
+    config, signals = CONFIG.model_copy(update=update), pulses(range(7))
+    whole = fit_representation(signals, MODEL, config)
+    run_epoch = RepresentationTraining._run_epoch  # pyright: ignore[reportPrivateUsage]
+
+    def dying(training: RepresentationTraining, epoch: int) -> None:
+        run_epoch(training, epoch)
+        if epoch == 3:
+            raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(RepresentationTraining, "_run_epoch", dying)
+        fit_representation(signals, MODEL, config, tmp_path)
+    resumed = fit_representation(signals, MODEL, config, tmp_path)
+    expected = whole.network.state_dict()
+    assert all(torch.equal(expected[name], tensor) for name, tensor in resumed.network.state_dict().items())
+    assert resumed.training.cost.samples == whole.training.cost.samples
+    assert [m.train_loss for m in resumed.training.history] == [m.train_loss for m in whole.training.history]
+    with pytest.raises(ValueError, match="belongs to a training of another network, configuration or signals"):
+        fit_representation(pulses(range(7), seed=1), MODEL, config, tmp_path)
+
+
+def test_an_update_learns_new_elements_holds_old_ones_and_costs_a_fifth(learned: Learned) -> None:
+    old, new = pulses(range(8)), pulses(range(8, 12))
+    before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
+    updated = update_representation(learned.network, choose_memory(old, CONFIG.memory_signals, 0), new, CONFIG)
+    assert updated.training.cost.samples <= 0.2 * learned.training.cost.samples
+    assert recall(pulses(range(8), seed=1), updated.network) >= recall(pulses(range(8), seed=1), learned.network) - 0.02
+    assert recall(pulses(range(8, 12), seed=1), updated.network) > 0.9
+    assert all(torch.equal(before[name], tensor) for name, tensor in learned.network.state_dict().items())
+    assert torch.equal(updated.network.normaliser.mean_C, learned.network.normaliser.mean_C)
+
+
+def test_holding_keeps_the_embeddings_of_old_signals_where_they_were(learned: Learned) -> None:
+    old, new = pulses(range(8)), pulses(range(8, 12))
+    were_NE = represent(learned.network, old).embeddings_NE
+    moves = []
+    for hold in (0.0, 10.0):
+        config = CONFIG.model_copy(update={"hold": hold})
+        updated = update_representation(learned.network, choose_memory(old, 6, 0), new, config)
+        moves.append(float(np.square(represent(updated.network, old).embeddings_NE - were_NE).sum(1).mean()))
+    assert moves[1] < moves[0] / 2
+
+
+def test_memory_is_spread_evenly_over_the_sessions_of_each_element() -> None:
+    signals = pulses(range(3), sessions=4, signals=5)
+    memory = choose_memory(signals, 6, seed=0)
+    _, per_session = np.unique(memory.sessions_N, return_counts=True)
+    assert len(memory) == 18 and sorted(per_session) == [1] * 6 + [2] * 6
+    assert (choose_memory(signals, 6, seed=0).values_NCT == memory.values_NCT).all()
+    assert len(choose_memory(signals, 100, seed=0)) == len(signals)
+
+
+def test_the_normaliser_leaves_padding_out() -> None:
+    signals = make_signals([np.full((1, 2), 3.0), np.full((1, 6), 5.0)], ["a", "b"], ["x", "x"])
+    network = HierarchicalSignalNet(1, (), MODEL)
+    fit_normaliser(network, signals)
+    assert float(network.normaliser.mean_C) == pytest.approx(4.5)
+    assert float(network.normaliser.std_C) == pytest.approx(np.sqrt(0.75))
+
+
+def test_signals_of_one_element_are_refused_and_an_infinite_loss_is_named() -> None:
+    with pytest.raises(ValueError, match="two elements or more"):
+        fit_representation(pulses(range(1)), MODEL, CONFIG)
+    with pytest.raises(FloatingPointError, match="the loss is not finite at epoch 1"):
+        fit_representation(
+            pulses(range(4)), MODEL, CONFIG.model_copy(update={"learning_rate": 1e30, "clip_norm": None})
+        )
+
+
+def test_without_keypoints_embeddings_are_learned_alone() -> None:
+    signals = pulses(range(4))
+    bare = make_signals(
+        [signals.signal(i) for i in range(len(signals))], list(signals.element_ids_N), list(signals.session_ids_N)
+    )
+    config = CONFIG.model_copy(update={"epochs": 2, "loss": HierarchicalLossConfig(metric="triplets")})
+    assert represent(fit_representation(bare, MODEL, config).network, bare).positions == {}
