@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands.remote import deliver
 from deployments.settings import Settings
 from learning.metrics import EpochMetrics
 from lehr import Client, ServiceError
@@ -14,6 +15,7 @@ from service.app import create_app
 from service.core import Core, make_core
 from service.settings import ServiceSettings
 from tests.service.conftest import Secrets, listening
+from tests.service.inference.asking import wait_until
 from tests.service.plant import history_csv, make_plant
 
 
@@ -58,6 +60,26 @@ def test_files_deliveries_and_predictions(client: Client, tmp_path: Path) -> Non
     assert client.predict("line", [[930, np.nan]], version=1, allow_missing=True).labels is not None
     with pytest.raises(ServiceError, match="allow_missing"):
         client.predict("line", [[930, np.nan]])
+
+
+def test_what_turned_out_to_be_true_is_told_by_receipt(
+    client: Client, core: Core, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered = client.predict("line", [[930, 66], [870, 54]])
+    request, _ = answered.receipt_id.split("-")
+    wait_until(lambda: core.ledger.prediction(request) is not None)
+    told = client.pipelines.tell_labels("line", {answered.receipt_id: "good"})
+    assert [(score["version"], score["metrics"]["accuracy"]) for score in told["scores"]] == [(1, 1.0)]
+    file = tmp_path / "labels.csv"
+    file.write_text(f"prediction_id,quality\n{request}-1,good\n{request}-2,ugly\n")
+    with pytest.raises(ValueError, match="its classes are bad, good"):
+        deliver("line", file, labels=True)
+    deliver("line", file, labels=True, new_classes=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 known before" in said
+    assert "labels that a version does not know: ugly" in said
+    deliver("line", file)
+    assert "waiting: " in capsys.readouterr().out
 
 
 def test_trainings_are_started_steered_and_followed(client: Client, core: Core, tmp_path: Path) -> None:
