@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from deployments.pipeline import GateConfig
 from deployments.verdict import Check, Judged, checked, margin
-from monitoring.comparison import gain_bound, weighted_score
+from monitoring.comparison import Floats, gain_bound, weighted_score
 from monitoring.performance import Metric, gain, row_losses
 from monitoring.reliability import calibration_error
 
 REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
 FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 """What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
+
+ALONE_SHARE, CORROBORATING = 0.5, 2
+"""Of what may be forgotten, so much may be lost for the newest batch's sake alone; more, once so many batches gain."""
 
 CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
 """By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
@@ -51,14 +54,31 @@ def check_regression(config: GateConfig, metric: Metric, evidence: Judged) -> Ch
 def check_forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
     """The loss on the rows of every batch before the newest, times how much they still count on average."""
     earlier_B = evidence.batches_B < evidence.batches_B.max(initial=0)
-    if not earlier_B.any():
-        raise ValueError("no held-out rows are kept from earlier batches")
-    counted = float(evidence.relevance_B[earlier_B].mean())
-    value = -counted * _weighted_gain(metric, evidence, np.flatnonzero(earlier_B)) if counted > 0 else 0.0
+    value = _counted_loss(metric, evidence, earlier_B, evidence.relevance_B)
     rows = int(earlier_B.sum())
     text = f"loss in {metric} against the champion on {rows} held-out rows of earlier batches, by relevance; at most"
     limit = margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
     return checked("forgetting", value, limit, value <= limit, text)
+
+
+def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    """A clear loss on earlier batches waits until two batches that the champion has not learned from gain from it.
+
+    In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. How much the earlier rows
+    count is what the champion's evidence says, in which the newest batch had no part.
+    """
+    if evidence.before_B is None:
+        raise ValueError("how much earlier rows counted for the champion is not known")
+    earlier_B = evidence.batches_B < evidence.batches_B.max(initial=0)
+    value = _counted_loss(metric, evidence, earlier_B, evidence.before_B)
+    gaining = [int(batch) for batch in np.unique(evidence.batches_B[evidence.new_B]) if _gains(metric, evidence, batch)]
+    limit = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    borne_out = f"gained has {', '.join(map(str, gaining))}" if gaining else "none has gained"
+    text = (
+        f"loss in {metric} against the champion on {int(earlier_B.sum())} held-out rows of earlier batches, as they "
+        f"counted before; one new batch may be wrong, so more waits for a second that gains ({borne_out}); at most"
+    )
+    return checked("corroboration", value, limit, value <= limit or len(gaining) >= CORROBORATING, text)
 
 
 def check_worst_rows(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
@@ -89,7 +109,24 @@ def check_calibration(config: GateConfig, evidence: Judged) -> Check:
     return checked("calibration", value, limit, value <= limit, f"calibration error{unit}; at most{what}")
 
 
+def _counted_loss(metric: Metric, evidence: Judged, rows_B: NDArray[np.bool_], relevance_B: Floats) -> float:
+    """The loss on some rows by relevance, times how much they count on average."""
+    if not rows_B.any():
+        raise ValueError("no held-out rows are kept from earlier batches")
+    counted = float(relevance_B[rows_B].mean())
+    return -counted * _gain(metric, evidence, np.flatnonzero(rows_B), relevance_B) if counted > 0 else 0.0
+
+
+def _gains(metric: Metric, evidence: Judged, batch: int) -> bool:
+    rows = np.flatnonzero(evidence.batches_B == batch)
+    return _gain(metric, evidence, rows, np.ones(len(evidence.batches_B))) > 0
+
+
 def _weighted_gain(metric: Metric, evidence: Judged, rows: NDArray[np.int64]) -> float:
-    targets_B, weights_B = evidence.targets_B[rows], evidence.relevance_B[rows]
+    return _gain(metric, evidence, rows, evidence.relevance_B)
+
+
+def _gain(metric: Metric, evidence: Judged, rows: NDArray[np.int64], relevance_B: Floats) -> float:
+    targets_B, weights_B = evidence.targets_B[rows], relevance_B[rows]
     new, old = (weighted_score(metric, p[rows], targets_B, weights_B) for p in evidence.both)
     return gain(metric, new, old)
