@@ -16,6 +16,7 @@ REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
 FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 """What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
 
+CORROBORATION = "corroboration"
 ALONE_SHARE, CORROBORATING = 0.5, 2
 """Of what may be forgotten, so much may be lost for the newest batch's sake alone; more, once so many batches gain."""
 
@@ -78,7 +79,7 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
         f"loss in {metric} against the champion on {int(earlier_B.sum())} held-out rows of earlier batches, as they "
         f"counted before; one new batch may be wrong, so more waits for a second that gains ({borne_out}); at most"
     )
-    return checked("corroboration", value, limit, value <= limit or len(gaining) >= CORROBORATING, text)
+    return checked(CORROBORATION, value, limit, value <= limit or len(gaining) >= CORROBORATING, text)
 
 
 def check_worst_rows(config: GateConfig, metric: Metric, evidence: Judged) -> Check:

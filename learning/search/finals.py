@@ -15,9 +15,6 @@ from learning.search.running import run_search
 from learning.search.space import Choice, Point, SearchSpace, key_of
 from learning.search.study import Evaluate, Measured, Search, Trial
 
-FOLDS = 2
-"""Other splits, each with another seed, that every finalist is trained on."""
-
 
 @dataclass(frozen=True)
 class Again:
@@ -44,9 +41,11 @@ def run_finals(
 
     own: the parameters as they were, which are always among them. until: `time.monotonic` at the end of the budget.
     """
-    points = finalists_of(search, trials, own, finalists)
     minutes = None if until is None else (until - monotonic()) / 60
-    if len(search.objectives) > 1 or len(points) < 2 or (minutes is not None and minutes <= 0):
+    if len(search.objectives) > 1 or not folds or (minutes is not None and minutes <= 0):
+        return ()
+    points = finalists_of(search, trials, own, finalists)
+    if len(points) < 2:
         return ()
     space = SearchSpace({"finalist": Choice(list(range(len(points)))), "fold": Choice(list(range(len(folds))))})
     again = replace(
@@ -75,8 +74,9 @@ def finalists_of(search: Search, trials: Sequence[Trial], own: Point | None, mos
     return [(t.number, t.point) for t in [*first, *others][:most]]
 
 
-def means_of(finals: Sequence[Trial], folds: int = FOLDS) -> dict[str, Values]:
-    """By key of a point the mean of each objective over the folds, where all of them could be measured."""
+def means_of(finals: Sequence[Trial]) -> dict[str, Values]:
+    """By key of a point the mean of each objective over the folds, where it could be measured on all of them."""
+    folds = len({trial.details["fold"] for trial in finals})
     keys = dict.fromkeys(trial.key for trial in finals)
     of_key = {key: [t.values for t in finals if t.key == key and t.values is not None] for key in keys}
     return {

@@ -3,12 +3,15 @@
 from time import monotonic
 
 from data.samples import Samples
-from learning.search.finals import FOLDS, run_finals
+from learning.search.finals import run_finals
 from learning.search.results import Tuned, conclude
 from learning.search.running import run_search
 from learning.search.space import Point
 from learning.search.study import Search
 from learning.search.trainings import Trainings, folds_of
+
+FOLDS = 2
+"""Other splits, each with another seed, that every finalist is trained on."""
 
 
 def find(

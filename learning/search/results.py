@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from learning.search.finals import FOLDS, means_of
+from learning.search.finals import means_of
 from learning.search.objectives import GIVEN_UP, Objective, Values, front_of, pick
 from learning.search.space import Point, SearchSpace, key_of
 from learning.search.storage import optuna_library
@@ -64,20 +64,20 @@ def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None, fi
     important = importance(search.space, _furthest(measured), search.objectives[0], search.seed)
     why = _why(search.objectives, best, front, len({trial.key for trial in trials}))
     if means := means_of(finals):
-        best, why = _best_again(search, measured, means, own)
+        best, why = _best_again(search, measured, means, own, len(finals) // len({trial.key for trial in finals}))
     kept = (tuple(front), own, tuple(trials), important, tuple(notes), tuple(finals))
     return Tuned(search.name, search.objectives, best, why, *kept)
 
 
 def _best_again(
-    search: Search, measured: Sequence[Trial], means: Mapping[str, Values], own: Trial | None
+    search: Search, measured: Sequence[Trial], means: Mapping[str, Values], own: Trial | None, splits: int
 ) -> tuple[Trial, str]:
     """The finalist with the best mean, and what speaks for it."""
     keys, (objective, *_) = list(means), search.objectives
     key = keys[pick([means[key] for key in keys], search.objectives)]
     trial = next(trial for trial in _furthest(measured) if trial.key == key)
     points = len({trial.key for trial in measured})
-    said = f"of {points} points the best {len(keys)} were trained again on {FOLDS} other splits; this one's mean"
+    said = f"of {points} points the best {len(keys)} were trained again on {splits} other splits; this one's mean"
     why = f"{said} {objective.name} is the best: {means[key][objective.name]:.4g}"
     if own is not None and own.key in means and own.key != key:
         why += f", {means[own.key][objective.name]:.4g} with the parameters as they were"

@@ -209,13 +209,17 @@ def hold_out(samples: Samples, seed: int) -> tuple[Samples, Samples]:
 
 
 def folds_of(trainings: Trainings, samples: Samples, seed: int, count: int) -> list[Trainings]:
-    """The same trainings on other splits of the samples than the seed's own, each with another seed."""
+    """The same trainings on other splits of the samples than the seed's own, each with another seed.
+
+    A split that leaves nothing to learn from is left out.
+    """
     folds: list[Trainings] = []
     for number in range(1, count + 1):
         train, held_out = hold_out(samples, seed + number)
         training = {**trainings.template.training, "seed": trainings.template.training["seed"] + number}
         template, folder = replace(trainings.template, training=training), trainings.folder / f"fold-{number}"
-        folds.append(replace(trainings, train=train, held_out=held_out, template=template, folder=folder))
+        if len(train):
+            folds.append(replace(trainings, train=train, held_out=held_out, template=template, folder=folder))
     return folds
 
 

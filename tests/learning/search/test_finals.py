@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from learning.search.finals import FOLDS, finalists_of, means_of, run_finals
+from learning.search.finals import finalists_of, means_of, run_finals
 from learning.search.objectives import Objective
 from learning.search.results import conclude
 from learning.search.running import run_search
@@ -29,7 +29,7 @@ def searched(folder: Path, **changed: object) -> Search:
     return make_search(folder, 5, space=SPACE, **changed)  # pyright: ignore[reportArgumentType]
 
 
-FAIR: list[Evaluate] = [Lucky(0.0)] * FOLDS
+FAIR: list[Evaluate] = [Lucky(0.0)] * 2
 
 
 def test_luck_in_the_search_is_found_out(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_luck_in_the_search_is_found_out(tmp_path: Path) -> None:
     assert conclude(search, trials, None).best.point == {"x": 4}
     finals = run_finals(search, trials, None, FAIR, 3)
     assert {t.point["x"] for t in finals} == {4, 0, 1}
-    assert len(finals) == 3 * FOLDS
+    assert len(finals) == 3 * 2
     tuned = conclude(search, trials, None, finals)
     assert tuned.best.point == {"x": 0}
     assert tuned.best.values == {"score": 0.0}
