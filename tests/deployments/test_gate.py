@@ -139,7 +139,7 @@ def test_what_one_batch_alone_says_waits_for_a_second_one() -> None:
     judged = replace(changed, relevance_B=np.where(changed.batches_B == BATCHES, 1.0, 0.01))
     assert failed(judged) == {"corroboration"}
     said = next(c for c in judge(CONFIG, "accuracy", judged).checks if c.name == "corroboration").text
-    assert f"(gained has {BATCHES})" in said
+    assert f"(new: {BATCHES})" in said
     twice = changed_for(2)
     relevance_B = np.where(twice.batches_B >= BATCHES - 1, 1.0, 0.01)
     assert failed(replace(twice, relevance_B=relevance_B, champion_through=BATCHES - 2)) == set()
@@ -149,6 +149,17 @@ def test_a_second_batch_that_does_not_gain_bears_nothing_out() -> None:
     poisoned = replace(old_and_new(old=0.5, new=0.95), champion_through=BATCHES - 2)
     irrelevant = np.where(poisoned.batches_B == BATCHES, 1.0, 0.01)
     assert failed(replace(poisoned, relevance_B=irrelevant)) == {"corroboration"}
+
+
+def test_a_wrong_batch_does_not_carry_the_next_one() -> None:
+    found = replace(old_and_new(old=0.7, new=1.0), champion_through=BATCHES - 2)
+    assert found.candidate is not None
+    assert found.champion is not None
+    before, next_one = found.batches_B == BATCHES - 1, found.batches_B == BATCHES
+    right = guesses(found.targets_B, 1.0, np.random.default_rng(3))
+    mixed = np.where(before[:, None], right, np.where(next_one[:, None], found.champion, found.candidate))
+    mixed[np.flatnonzero(next_one)[:3]] = right[np.flatnonzero(next_one)[:3]]
+    assert "corroboration" in failed(replace(found, candidate=mixed))
 
 
 def test_a_little_less_on_earlier_batches_waits_for_nothing() -> None:
