@@ -2,54 +2,41 @@
 
 `python -m benchmarks.fault_injection [--faults 10000] [--lines 40] [--first-seed 20000]`: ten kinds of bad deliveries
 (an update is learned from each that is not stopped before) and two of bad candidates, each with a sensor, a strength
-and a stretch of rows drawn by the fault's own seed, on glass lines whose champion has learned from four batches. A
+and a stretch of rows drawn by the fault's own seed, on glass lines whose champion has learned from four batches. Where
+a delivery promotes nothing, the next sound one is asked the same, with all that the faulty one left behind. A
 promotion is bad where the promoted network has lost more accuracy than the gate's margin (5 points) against the
-champion on 4,000 later rows as they really were. A run that was killed goes on with the line it was at. Writes
-benchmarks/out/fault_injection.json and .png.
+champion on 4,000 later rows as they really were. A run that was killed goes on with the lines it was at;
+`--processes 2` takes two lines at a time. Writes benchmarks/out/fault_injection.json and .png.
 """
 
 import argparse
 import json
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from scipy.stats import beta
 
+from benchmarks.fault_summary import Planted, draw, is_bad, summary
 from benchmarks.pure_loop import LATER, LEARNED, ROWS, SCHEMA, Answer, Scene, mark, open_scene
 from benchmarks.results import FOLDER, write_json
+from data.files import write_whole
 from data.scenario import LINE_SENSORS, LINE_TEMPERATURES, Scenario
 from data.windows import make_samples
-from deployments.champion_checks import REGRESSION_POINTS
 from learning.candidate import Candidate
 from learning.config import TrainingConfig
 from learning.refresh import refresh
 from models.network import Network
 
-CONFIDENCE = 0.95
 Rng = np.random.Generator
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A fault and what the loop made of it.
-
-    lost: accuracy against the champion, where a candidate was promoted. back_after: sound batches until a bad one was
-    taken back, on probation; None: it was not bad, or stayed.
-    """
-
-    kind: str
-    what: str
-    stopped_by: str
-    lost: float | None
-    back_after: int | None = None
 
 
 def _drawn(rng: Rng, *values: Any) -> Any:
@@ -181,10 +168,16 @@ def inject(scene: Scene, kind: str, rng: Rng) -> Planted:
         verdict = scene.judge(candidate, mark(delivery, LEARNED + 1))
         failed = ", ".join(check.name for check in verdict.checks if not check.passed)
         answer = Answer(candidate, "promoted") if verdict.passed else Answer(None, failed)
+    stopped_by, delivered = answer.stopped_by, 1
+    if answer.after is not None:
+        scene, delivered = answer.after, 2
+        answer = scene.take(scene.delivery(number + 1))
     if answer.promoted is None:
-        return Planted(kind, what, answer.stopped_by, None)
-    planted = Planted(kind, what, answer.stopped_by, scene.lost(answer.promoted))
-    return replace(planted, back_after=scene.taken_back_after(answer.promoted, number)) if is_bad(planted) else planted
+        return Planted(kind, what, stopped_by, None)
+    planted = Planted(kind, what, stopped_by, scene.lost(answer.promoted), None, delivered)
+    if not is_bad(planted):
+        return planted
+    return replace(planted, back_after=scene.taken_back_after(answer.promoted, number + delivered - 1))
 
 
 def _stretch(number: int, rng: Rng) -> dict[str, int]:
@@ -198,28 +191,28 @@ def _in_words(event: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def bound(bad: int, faults: int) -> float:
-    """The share that bad promotions do not exceed, with 95 % confidence (Clopper & Pearson 1934, one-sided)."""
-    return 1.0 if bad == faults else float(beta.ppf(CONFIDENCE, bad + 1, faults - bad))
+def run(faults: int, lines: int, first_seed: int, kept: Path | None = None, processes: int = 1) -> list[Planted]:
+    """Kinds in turn, a line after the other; kept: a folder of lines that are done, from which a run goes on."""
+    started, found = time.perf_counter(), list[Planted]()
+    of_line = partial(run_line, faults, lines, first_seed, kept)
+    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for planted in map(of_line, range(lines)) if processes == 1 else pool.map(of_line, range(lines)):
+            found += planted
+            bad = sum(map(is_bad, found))
+            print(f"{len(found):>6} faults, {bad} bad, {time.perf_counter() - started:,.0f} s", flush=True)
+    return found
 
 
-def run(faults: int, lines: int, first_seed: int, kept: Path | None = None) -> list[Planted]:
-    """Kinds in turn, lines one after the other; kept: a folder of lines that are done, from which a run goes on."""
-    found: list[Planted] = []
-    started = time.perf_counter()
-    for line in range(lines):
-        path = None if kept is None else kept / f"{first_seed + line}-{faults}-{lines}.json"
-        if path is not None and path.exists():
-            found += [Planted(**planted) for planted in json.loads(path.read_text())]
-            continue
-        scene = open_scene(first_seed + line)
-        of_line = [_inject(scene, first_seed, number, lines) for number in range(line, faults, lines)]
-        found += of_line
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps([asdict(planted) for planted in of_line]))
-        bad = sum(map(is_bad, found))
-        print(f"{len(found):>6} faults, {bad} bad, {time.perf_counter() - started:,.0f} s", flush=True)
+def run_line(faults: int, lines: int, first_seed: int, kept: Path | None, line: int) -> list[Planted]:
+    """The faults of one line, from its file in the folder if it is done."""
+    path = None if kept is None else kept / f"{first_seed + line}-{faults}-{lines}.json"
+    if path is not None and path.exists():
+        return [Planted(**planted) for planted in json.loads(path.read_text())]
+    scene = open_scene(first_seed + line)
+    found = [_inject(scene, first_seed, number, lines) for number in range(line, faults, lines)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps([asdict(planted) for planted in found]).encode())
     return found
 
 
@@ -227,92 +220,21 @@ def _inject(scene: Scene, first_seed: int, number: int, lines: int) -> Planted:
     return inject(scene, KINDS[number // lines % len(KINDS)], np.random.default_rng((first_seed, number)))
 
 
-def is_bad(planted: Planted) -> bool:
-    """Whether a version went live that has lost more than the gate's margin."""
-    return planted.lost is not None and planted.lost > REGRESSION_POINTS
-
-
-def summary(found: list[Planted]) -> dict[str, Any]:
-    """By kind: faults, promotions, bad ones, the most that one lost, and what stopped the others."""
-    by_kind: dict[str, list[Planted]] = defaultdict(list)
-    for planted in found:
-        by_kind[planted.kind].append(planted)
-    kinds = {kind: _of_kind(of_kind) for kind, of_kind in by_kind.items()}
-    bad = [planted for planted in found if is_bad(planted)]
-    worst = sorted((p for p in found if p.lost is not None), key=lambda p: p.lost or 0.0)[-20:]
-    return {
-        "faults": len(found),
-        "promoted": sum(planted.lost is not None for planted in found),
-        "bad": len(bad),
-        "bound": bound(len(bad), len(found)),
-        "confidence": CONFIDENCE,
-        "margin": REGRESSION_POINTS,
-        "taken_back_after": sorted(p.back_after for p in bad if p.back_after is not None),
-        "kinds": kinds,
-        "worst_promotions": [
-            {"kind": p.kind, "what": p.what, "lost": p.lost, "back_after": p.back_after} for p in reversed(worst)
-        ],
-    }
-
-
-def _of_kind(found: list[Planted]) -> dict[str, Any]:
-    losses = [planted.lost for planted in found if planted.lost is not None]
-    stopped = Counter(planted.stopped_by.split(",")[0] for planted in found if planted.lost is None)
-    bad = sum(map(is_bad, found))
-    return {
-        "faults": len(found),
-        "promoted": len(losses),
-        "bad": bad,
-        "bound": bound(bad, len(found)),
-        "most_lost": max(losses, default=0.0),
-        "mean_lost": float(np.mean(losses)) if losses else 0.0,
-        "lost_over_2_points": sum(lost > 0.02 for lost in losses),
-        "stopped_by": dict(stopped.most_common()),
-    }
-
-
-def draw(found: list[Planted], told: Mapping[str, Any]) -> None:
-    """What promotions lost, by kind, and how often each kind was stopped."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 5.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    names = list(told["kinds"])
-    for place, kind in enumerate(names):
-        losses = [100 * p.lost for p in found if p.kind == kind and p.lost is not None]
-        jitter = np.random.default_rng(place).uniform(-0.25, 0.25, len(losses))
-        left.scatter(losses, place + jitter, s=6, alpha=0.5, color="#1f6f8b", linewidths=0)
-    left.axvline(100 * told["margin"], color="#d64a3a", linewidth=1)
-    left.set_yticks(range(len(names)), names)
-    left.set_title("Points lost by promoted versions on true rows; the gate's margin", loc="left", fontsize="medium")
-    stopped = [1 - told["kinds"][kind]["promoted"] / told["kinds"][kind]["faults"] for kind in names]
-    right.bar_label(right.barh(range(len(names)), stopped, color="#1f6f8b"), fmt="%.2f", padding=3)
-    right.set_title("Share of faults that promoted nothing", loc="left", fontsize="medium")
-    for panel in (left, right):
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.margins(x=0.12)
-    left.invert_yaxis()
-    bad, faults = told["bad"], told["faults"]
-    figure.suptitle(
-        f"{faults:,} planted faults: {bad} bad promotions, at most {told['bound']:.3%} with 95 % confidence"
-    )
-    FOLDER.mkdir(exist_ok=True)
-    figure.savefig(FOLDER / "fault_injection.png", dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=10_000)
     parser.add_argument("--lines", type=int, default=40)
     parser.add_argument("--first-seed", type=int, default=20_000)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = run(options.faults, options.lines, options.first_seed, FOLDER / "fault_injection")
+    kept = FOLDER / "fault_injection"
+    found = run(options.faults, options.lines, options.first_seed, kept, options.processes)
     told = summary(found)
     for kind, row in told["kinds"].items():
         print(
-            f"{kind:<22} {row['faults']:>5} faults {row['promoted']:>5} promoted {row['bad']:>3} bad, "
-            f"most lost {row['most_lost']:+.3f}; stopped by {row['stopped_by']}"
+            f"{kind:<22} {row['faults']:>5} faults {row['promoted']:>5} promoted ({row['promoted_by_the_next']} by the "
+            f"next delivery) {row['bad']:>3} bad, most lost {row['most_lost']:+.3f}"
         )
     print(f"taken back after so many sound batches: {told['taken_back_after']}")
     print(f"{told['bad']} bad promotions of {told['faults']:,} faults: at most {told['bound']:.4%}")

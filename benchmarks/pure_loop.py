@@ -7,7 +7,7 @@ Shapes: B samples.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -59,17 +59,22 @@ MAX_QUARANTINED_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Answer:
-    """What the loop made of a delivery. promoted: the candidate that went live; None: the champion stays."""
+    """What the loop made of a delivery. promoted: the candidate that went live; None: the champion stays.
+
+    after: the scene that the next delivery finds where the champion stays and learns from this one all the same.
+    """
 
     promoted: Candidate | None
     stopped_by: str
+    after: "Scene | None" = None
 
 
 @dataclass(frozen=True)
 class Scene:
     """A line whose champion has learned from the first batches; the next one can be any of those after.
 
-    held_out: rows of the first batches that no training saw. truth: rows long after, as they really were.
+    lineage: what learning goes on from, the newest version, refused or not. seen: batches so far; learned: their rows.
+    truth: rows long after, as they really were.
     """
 
     scenario: Scenario
@@ -77,6 +82,8 @@ class Scene:
     regimes: Regimes
     plan: LearningPlan
     champion: Candidate
+    lineage: Candidate
+    seen: int
     classes: list[str]
     learned: pl.DataFrame
     truth: Samples
@@ -93,34 +100,38 @@ class Scene:
         if report.refusal is not None:
             return Answer(None, "validation")
         sound = [row for row in range(delivery.height) if row not in report.reasons]
-        marked = mark(delivery[sound], LEARNED + 1)
-        named = self._triage(marked, suspect_sensors(report, SCHEMA.features))
+        marked = mark(delivery[sound], self.seen + 1)
+        named, regimes = self._triage(marked, suspect_sensors(report, SCHEMA.features))
         aside = tuple(Readings(part.feature, part.first + 1, part.last + 1) for part in named.set_aside)
-        kept = without_readings(marked, SCHEMA.features, {LEARNED + 1: aside})
-        return self._climb(kept)
+        kept = without_readings(marked, SCHEMA.features, {self.seen + 1: aside})
+        promoted, stopped_by, lineage = self._climb(kept)
+        learned = pl.concat([self.learned, kept])
+        after = replace(self, regimes=regimes, lineage=lineage, seen=self.seen + 1, learned=learned)
+        return Answer(promoted, stopped_by, None if promoted else after)
 
     def learn(self, rows: pl.DataFrame, rung: Rung = "update") -> Candidate:
         """A candidate of the new batch's rows; raises ValueError where there are none to learn from."""
         learned = self._samples(rows.filter(pl.col("lehr_split") == "train"))
         if rung == "retrain":
             history = join_samples([self._samples(self.learned.filter(pl.col("lehr_split") == "train")), learned])
-            return retrain(self.plan, self.champion, history)
-        return update(self.plan, self.champion, learned)
+            return retrain(self.plan, self.lineage, history)
+        return update(self.plan, self.lineage, learned)
 
-    def _climb(self, rows: pl.DataFrame) -> Answer:
+    def _climb(self, rows: pl.DataFrame) -> tuple[Candidate | None, str, Candidate]:
+        """What went live, if anything, what stopped the last candidate, and the newest version."""
         if rows.filter(pl.col("lehr_split") == "train")["defect"].drop_nulls().is_empty():
-            return Answer(None, "nothing to learn from")
+            return None, "nothing to learn from", self.lineage
         tried: list[Rung] = []
-        refused = ""
+        refused, candidate = "", self.lineage
         holds = 1 - self._losses(rows.filter(pl.col("lehr_split") == "holdout")).mean() >= THRESHOLD
         while (rung := next_rung("update", tuple(tried), bool(holds))) is not None:
             tried.append(rung)
             candidate = self.learn(rows, rung)
             verdict = self.judge(candidate, rows)
             if verdict.passed:
-                return Answer(candidate, "promoted")
+                return candidate, "promoted", candidate
             refused = ", ".join(check.name for check in verdict.checks if not check.passed)
-        return Answer(None, refused)
+        return None, refused, candidate
 
     def judge(self, candidate: Candidate, rows: pl.DataFrame) -> Verdict:
         """Hold a candidate against the champion on all held-out rows, those of the new batch among them."""
@@ -133,7 +144,8 @@ class Scene:
         evidence = Judged(
             targets_B=held_out.targets_B.numpy(),
             batches_B=batches_B,
-            relevance_B=relevance(LEARNED + 1 - batches_B, candidate.evidence.weights()),
+            relevance_B=relevance(self.seen + 1 - batches_B, candidate.evidence.weights()),
+            before_B=relevance(self.seen + 1 - batches_B, self.champion.evidence.weights()),
             readings_BC=last_rows(held_out),
             features=SCHEMA.features,
             groups_B=None,
@@ -142,7 +154,7 @@ class Scene:
             previous_B=None,
             candidate=predictions_of(candidate, held_out),
             champion=predictions_of(self.champion, held_out),
-            champion_through=LEARNED,
+            champion_through=self.champion.trained_through,
             trained_T=trained.targets_B.numpy(),
             holdouts_learned=count_learned(candidate.memory.samples, join_samples(suspects), held_out) if twins else 0,
             seed=0,
@@ -179,10 +191,11 @@ class Scene:
     def _samples(self, rows: pl.DataFrame) -> Samples:
         return make_samples(rows, SCHEMA, 1, self.classes)
 
-    def _triage(self, rows: pl.DataFrame, suspects: tuple[str, ...]) -> Triage:
-        held_out = self.learned.filter(pl.col("lehr_split") == "holdout")
+    def _triage(self, rows: pl.DataFrame, suspects: tuple[str, ...]) -> tuple[Triage, Regimes]:
+        known = pl.col("lehr_batch") <= self.champion.trained_through
+        held_out = self.learned.filter(known & (pl.col("lehr_split") == "holdout"))
         losses = Losses(self._losses(rows), self._losses(held_out), partial(self._losses_back, rows))
-        return triage(self.regimes, LEARNED + 1, SCHEMA.features, values(rows), losses, suspects)[0]
+        return triage(self.regimes, self.seen + 1, SCHEMA.features, values(rows), losses, suspects)
 
     def _losses(self, rows: pl.DataFrame) -> np.ndarray:
         samples = make_samples(rows, SCHEMA, 1, self.classes, keep_unknown=True)
@@ -209,7 +222,17 @@ def open_scene(seed: int) -> Scene:
     suite = infer_suite(batches[0].rows, SCHEMA)
     truth = truth_of(scenario, classes)
     return Scene(
-        scenario, suite, regimes, plan, champion, classes, pl.concat(marked), truth, figures_of(champion, seed)
+        scenario,
+        suite,
+        regimes,
+        plan,
+        champion,
+        champion,
+        LEARNED,
+        classes,
+        pl.concat(marked),
+        truth,
+        figures_of(champion, seed),
     )
 
 
@@ -231,7 +254,7 @@ def predictions_of(candidate: Candidate, samples: Samples) -> Predictions:
 
 def truth_of(scenario: Scenario, classes: list[str]) -> Samples:
     """Rows after all that any batch holds, with the defects that they really have."""
-    first = (LEARNED + LATER) * ROWS
+    first = (LEARNED + LATER + 1) * ROWS
     batch = next(line_batches(scenario, first + TRUTH_ROWS))
     rows = batch.rows.with_columns(batch.truth["defect"])[first:]
     return make_samples(mark(rows, 1).with_columns(lehr_split=pl.lit("train")), SCHEMA, 1, classes)

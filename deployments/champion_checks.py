@@ -3,18 +3,25 @@
 Shapes: B held-out rows.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from deployments.pipeline import GateConfig
 from deployments.verdict import Check, Judged, checked, margin
-from monitoring.comparison import gain_bound, weighted_score
+from monitoring.comparison import Floats, gain_bound, weighted_score
 from monitoring.performance import Metric, gain, row_losses
 from monitoring.reliability import calibration_error
 
 REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
 FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 """What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
+
+CORROBORATION = "corroboration"
+ALONE_SHARE = 0.5
+"""Of what may be forgotten, so much may be lost for one batch's sake alone."""
 
 CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
 """By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
@@ -51,14 +58,56 @@ def check_regression(config: GateConfig, metric: Metric, evidence: Judged) -> Ch
 def check_forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
     """The loss on the rows of every batch before the newest, times how much they still count on average."""
     earlier_B = evidence.batches_B < evidence.batches_B.max(initial=0)
-    if not earlier_B.any():
-        raise ValueError("no held-out rows are kept from earlier batches")
-    counted = float(evidence.relevance_B[earlier_B].mean())
-    value = -counted * _weighted_gain(metric, evidence, np.flatnonzero(earlier_B)) if counted > 0 else 0.0
+    value = _counted_loss(metric, evidence, earlier_B, evidence.relevance_B)
     rows = int(earlier_B.sum())
     text = f"loss in {metric} against the champion on {rows} held-out rows of earlier batches, by relevance; at most"
     limit = margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
     return checked("forgetting", value, limit, value <= limit, text)
+
+
+def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
+    """The clear loss on everything but one new batch, unless the other new ones bear that batch out.
+
+    In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. New are those that the
+    champion has not learned from, and its evidence, in which they had no part, says how much the other rows count.
+    """
+    if evidence.before_B is None:
+        raise ValueError("how much earlier rows counted for the champion is not known")
+    new = np.unique(evidence.batches_B[evidence.new_B]).tolist()
+    newest = [int(evidence.batches_B.max(initial=0))]
+    batches_B, before_B = evidence.batches_B, evidence.before_B
+    value = max(_counted_loss(metric, evidence, batches_B != one, before_B) for one in new or newest)
+    limit = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    passed = value <= limit or _borne_out(config, metric, evidence, new)
+    text = (
+        f"loss in {metric} against the champion on all held-out rows but one new batch's, by relevance before; one "
+        f"batch may be wrong: more waits for a second that bears it out (new: {', '.join(map(str, new)) or 'none'}); "
+        f"at most"
+    )
+    return checked(CORROBORATION, value, limit, passed, text)
+
+
+def _borne_out(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> bool:
+    """Whether the candidate gains on the new batches but its best, together, with the pipeline's confidence."""
+    if len(new) < 2:
+        return False
+    alike_B = np.ones(len(evidence.batches_B))
+    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in new]
+    best = new[int(np.argmax(gains))]
+    rest_B = evidence.new_B & (evidence.batches_B != best)
+    candidate, champion = (predictions[rest_B] for predictions in evidence.both)
+    bound = gain_bound(
+        metric,
+        candidate,
+        champion,
+        evidence.targets_B[rest_B],
+        evidence.batches_B[rest_B],
+        alike_B[rest_B],
+        confidence=config.confidence,
+        resamples=config.resamples,
+        seed=evidence.seed,
+    )
+    return bound > 0
 
 
 def check_worst_rows(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
@@ -89,7 +138,19 @@ def check_calibration(config: GateConfig, evidence: Judged) -> Check:
     return checked("calibration", value, limit, value <= limit, f"calibration error{unit}; at most{what}")
 
 
+def _counted_loss(metric: Metric, evidence: Judged, rows_B: NDArray[np.bool_], relevance_B: Floats) -> float:
+    """The loss on some rows by relevance, times how much they count on average."""
+    if not rows_B.any():
+        raise ValueError("no held-out rows are kept from earlier batches")
+    counted = float(relevance_B[rows_B].mean())
+    return -counted * _gain(metric, evidence, rows_B, relevance_B) if counted > 0 else 0.0
+
+
 def _weighted_gain(metric: Metric, evidence: Judged, rows: NDArray[np.int64]) -> float:
-    targets_B, weights_B = evidence.targets_B[rows], evidence.relevance_B[rows]
+    return _gain(metric, evidence, rows, evidence.relevance_B)
+
+
+def _gain(metric: Metric, evidence: Judged, rows: NDArray[Any], relevance_B: Floats) -> float:
+    targets_B, weights_B = evidence.targets_B[rows], relevance_B[rows]
     new, old = (weighted_score(metric, p[rows], targets_B, weights_B) for p in evidence.both)
     return gain(metric, new, old)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from itertools import takewhile
 
+from deployments.champion_checks import CORROBORATION
 from deployments.champions import lineage_of
 from deployments.line import Line
 from deployments.outcomes import WATCHED, Batch, Watched
@@ -43,7 +44,16 @@ def situation_of(
         scored=_scored_since_promoted(line, batch, watched),
         scores_since=tuple(score[metric] for score in scores if score),
         triage=triaged,
+        waiting=_waiting(line, max(learned)) if learned else None,
     )
+
+
+def _waiting(line: Line, number: int) -> int | None:
+    """The batch, if its last candidate failed nothing but that one batch alone bore it out."""
+    rungs = (f"judge:{rung}" for rung in ("retrain", "update", "patch"))
+    judged = next((found for step in rungs if (found := line.ledger.outcomes(line.name, step, since=number))), {})
+    failed = [check["name"] for found in judged.values() for check in found["verdict"]["checks"] if not check["passed"]]
+    return number if failed == [CORROBORATION] else None
 
 
 def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from deployments.baselines import check_baseline, check_threshold, say_no_change
 from deployments.champion_checks import (
     check_calibration,
+    check_corroboration,
     check_forgetting,
     check_not_worse,
     check_regression,
@@ -51,6 +52,7 @@ def _against_champion(config: GateConfig, metric: Metric, evidence: Judged) -> d
         "not_worse": lambda: check_not_worse(metric, evidence),
         "regression": lambda: check_regression(config, metric, evidence),
         "forgetting": lambda: check_forgetting(config, metric, evidence),
+        "corroboration": lambda: check_corroboration(config, metric, evidence),
         "worst_rows": lambda: check_worst_rows(config, metric, evidence),
         "calibration": lambda: check_calibration(config, evidence),
     }

@@ -55,10 +55,12 @@ def _evidence(
     schema, classes = line.schema, candidate.classes
     samples = make_samples(holdouts, schema, line.window_length, classes, keep_unknown=True)
     batches_B, ends_B = samples.batches_B.numpy(), (samples.starts_B + samples.length - 1).numpy()
+    ages_B = batch.number - batches_B
     return Evidence(
         targets_B=samples.targets_B.numpy(),
         batches_B=batches_B,
-        relevance_B=relevance(batch.number - batches_B, candidate.candidate.evidence.weights()),
+        relevance_B=relevance(ages_B, candidate.candidate.evidence.weights()),
+        before_B=None if champion is None else relevance(ages_B, champion.candidate.evidence.weights()),
         readings_BC=samples.rows_NC.numpy()[ends_B],
         features=schema.features,
         groups_B=None if schema.group is None else holdouts[schema.group].fill_null("unknown").to_numpy()[ends_B],

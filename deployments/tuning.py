@@ -24,10 +24,10 @@ from deployments.setting_aside import sound_rows
 from deployments.settings import Settings
 from learning.search.defaults import DEFAULT_SPACES
 from learning.search.earlier import earlier_points
+from learning.search.finding import find
 from learning.search.halving import Halving
 from learning.search.parsing import parse_space
-from learning.search.results import Tuned, conclude
-from learning.search.running import run_search
+from learning.search.results import Tuned
 from learning.search.space import Point
 from learning.search.study import Search
 from learning.search.trainings import Template, Trainings, check_space, hold_out, objectives_of
@@ -76,8 +76,8 @@ def tune(config: PipelineConfig, rows: Rows, settings: Settings, budget: Budget)
     began = perf_counter()
     template = _template(config)
     search, trainings = _search(config, rows, template, settings, budget)
-    trials = run_search(search, trainings, budget.processes, budget.minutes)
-    tuned = conclude(search, trials, template.part_of(search.space))
+    own, finalists = template.part_of(search.space), config.tuning.finalists
+    tuned = find(search, trainings, rows.samples, own, finalists, budget.processes, budget.minutes)
     seconds = perf_counter() - began
     model, training = template.configs(dict(tuned.best.point))
     return {
@@ -168,7 +168,7 @@ def _template(config: PipelineConfig) -> Template:
 
 def _digest(config: PipelineConfig, template: Template, rows: Rows) -> str:
     """Another study for other rows, another configuration or another space."""
-    tuning = config.tuning.model_dump(mode="json", exclude={"trials", "sampler"})
+    tuning = config.tuning.model_dump(mode="json", exclude={"trials", "sampler", "finalists"})
     hasher = hashlib.sha256(json.dumps([tuning, template.model, template.training, config.metric]).encode())
     for tensor in (rows.samples.rows_NC, rows.samples.starts_B, rows.samples.targets_B):
         hasher.update(tensor.contiguous().numpy().tobytes())

@@ -26,7 +26,8 @@ class Judged:
     """A candidate and the champion on the rows that no training has seen, in order of arrival.
 
     targets_B: class numbers (−1: a class the models do not know) or values; batches_B: batch numbers.
-    relevance_B: how much each row still counts, from 0 to 1 (`learning.blend.relevance`; 1 without a blend).
+    relevance_B: how much each row still counts, from 0 to 1 (`learning.blend.relevance`; 1 without a blend), as the
+    candidate's evidence says; before_B: as the champion's says, which the newest batch had no part in.
     readings_BC: the sensors at each row, NaN where one is missing, by the names in features; groups_B: the value of
     `data.group`. classes: labels by class number.
     previous_B: the target of the labelled row before, NaN where it is not known; None where rows have no order.
@@ -41,6 +42,7 @@ class Judged:
     targets_B: NDArray[Any]
     batches_B: NDArray[np.integer[Any]]
     relevance_B: Floats
+    before_B: Floats | None
     readings_BC: NDArray[np.float32]
     features: tuple[str, ...]
     groups_B: NDArray[Any] | None

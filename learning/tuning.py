@@ -23,10 +23,10 @@ from deployments.measuring import measure_exported
 from deployments.settings import Settings
 from learning.config import TrainingConfig
 from learning.search.defaults import DEFAULT_SPACES
+from learning.search.finding import find
 from learning.search.halving import Halving
 from learning.search.parsing import parse_space
-from learning.search.results import Tuned, conclude
-from learning.search.running import run_search
+from learning.search.results import Tuned
 from learning.search.samplers import SAMPLERS, Sampler
 from learning.search.space import Point, SearchSpace
 from learning.search.study import Search
@@ -43,6 +43,7 @@ class AutoMLTuner:
     trials, minutes: the budget, whichever is spent first. sampler: auto lists a small space and else asks TPE; tpe, gp,
     nsga2, nsga3, random, grid. objectives: `score` first, then any of latency_ms, size_mb (of the exported network) and
     cost (of its training). metric: of the score; None: accuracy, for values rmse. halving: stop poor trials early.
+    finalists: so many, the parameters as they were among them, are trained again on other splits before the pick.
     training: what the search leaves as it is. storage: a journal's path or a database's URL; None: under LEHR_HOME.
     The same call again answers from what is stored, and one that was killed goes on. Raises ValueError for a choice
     that is none, and where Optuna is not installed.
@@ -58,6 +59,7 @@ class AutoMLTuner:
         objectives: Sequence[str] = ("score",),
         metric: Metric | None = None,
         halving: bool = True,
+        finalists: int = 3,
         training: TrainingConfig | None = None,
         storage: Path | str | None = None,
         seed: int = 0,
@@ -67,7 +69,7 @@ class AutoMLTuner:
         self._trials, self._minutes, self._processes = trials, minutes, processes
         self._sampler: Sampler = sampler
         self._objectives, self._metric, self._seed = tuple(objectives), metric, seed
-        self._halving = Halving() if halving else None
+        self._halving, self._finalists = Halving() if halving else None, finalists
         self._training = TrainingConfig() if training is None else training
         self._storage, self._tuned = storage, None
 
@@ -135,8 +137,7 @@ class AutoMLTuner:
             search.folder,
             search.epochs,
         )
-        trials = run_search(search, trainings, self._processes, self._minutes)
-        self._tuned = conclude(search, trials, baseline)
+        self._tuned = find(search, trainings, samples, baseline, self._finalists, self._processes, self._minutes)
         return dict(self._tuned.best.point)
 
     def _search(

@@ -54,6 +54,7 @@ class Situation:
     scores_since: the champion's scores on those of them that have labels.
     scored: what the champion's scored rows left on each batch since its promotion, this one last.
     triage: what happened to the batch; None where nobody asked.
+    waiting: the batch whose candidate waits for a second one to bear it out; None where none does.
     """
 
     champion: int | None
@@ -71,6 +72,7 @@ class Situation:
     scored: tuple[Scored, ...] = ()
     triage: Triage | None = None
     score_estimated: float | None = None
+    waiting: int | None = None
 
 
 def decide(trigger: TriggerConfig, situation: Situation) -> Decision:
@@ -99,9 +101,16 @@ def fired_kinds(trigger: TriggerConfig, situation: Situation) -> tuple[TriggerKi
 
 def _by_triggers(trigger: TriggerConfig, situation: Situation) -> Decision:
     decision = _answered(trigger, situation)
+    if decision.action == "none" and situation.waiting is not None and _learns_by_itself(trigger):
+        text = f"what was learned from batch {situation.waiting} waits for a second batch that bears it out"
+        decision = Decision("update", text)
     if decision.action != "none" and situation.rows_since == 0:
         return Decision("none", f"{decision.reason}; but no row was labelled since it last learned")
     return decision
+
+
+def _learns_by_itself(trigger: TriggerConfig) -> bool:
+    return not all(isinstance(t, ManualTrigger) for t in trigger.any or trigger.all or [])
 
 
 def _answered(trigger: TriggerConfig, situation: Situation) -> Decision:

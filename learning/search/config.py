@@ -23,6 +23,7 @@ class TuningConfig(Config):
     sampler: Sampler = Field(default="auto", description="auto: all points of a small space, else tpe")
     halving: bool = Field(default=True, description="stop poor trials early")
     trials: int = Field(default=30, ge=1)
+    finalists: int = Field(default=3, ge=1, description="so many are trained again on other splits before the pick")
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:

@@ -1,10 +1,11 @@
 """What a search found: the pick and why, the front, and what mattered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from learning.search.objectives import GIVEN_UP, Objective, front_of, pick
+from learning.search.finals import means_of
+from learning.search.objectives import GIVEN_UP, Objective, Values, front_of, pick
 from learning.search.space import Point, SearchSpace, key_of
 from learning.search.storage import optuna_library
 from learning.search.study import Search, Trial
@@ -17,9 +18,11 @@ LEAST_TRIALS = 5
 class Tuned:
     """The outcome of a search.
 
-    best: the pick among `front`, the trials that no other beats everywhere. baseline: the trial of the configuration
-    as it was; None where it is no point of the space. trials: all, those stopped early too, which have fewer epochs.
-    importance: each parameter's share in how the first objective varies. notes: what its user should know.
+    best: the pick among `front`, the trials that no other beats everywhere; where the best were trained again, the one
+    that then did best, with the mean of those trainings, `finals`, as its values. baseline: the trial of the
+    configuration as it was; None where it is no point of the space. trials: all, those stopped early too, which have
+    fewer epochs. importance: each parameter's share in how the first objective varies. notes: what its user should
+    know.
     """
 
     study: str
@@ -31,14 +34,15 @@ class Tuned:
     trials: tuple[Trial, ...]
     importance: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    finals: tuple[Trial, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)
 
 
-def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None) -> Tuned:
-    """The pick among what was trained in full; where the time was too short for that, for longest.
+def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None, finals: Sequence[Trial] = ()) -> Tuned:
+    """The pick among what was trained again, or in full; where the time was too short for that, for longest.
 
     Raises ValueError where nothing could be trained.
     """
@@ -59,8 +63,25 @@ def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None) ->
     notes += [f"{failed} trials could not be trained"] * bool(failed)
     important = importance(search.space, _furthest(measured), search.objectives[0], search.seed)
     why = _why(search.objectives, best, front, len({trial.key for trial in trials}))
-    kept = (tuple(front), own, tuple(trials), important, tuple(notes))
+    if means := means_of(finals):
+        best, why = _best_again(search, measured, means, own, len(finals) // len({trial.key for trial in finals}))
+    kept = (tuple(front), own, tuple(trials), important, tuple(notes), tuple(finals))
     return Tuned(search.name, search.objectives, best, why, *kept)
+
+
+def _best_again(
+    search: Search, measured: Sequence[Trial], means: Mapping[str, Values], own: Trial | None, splits: int
+) -> tuple[Trial, str]:
+    """The finalist with the best mean, and what speaks for it."""
+    keys, (objective, *_) = list(means), search.objectives
+    key = keys[pick([means[key] for key in keys], search.objectives)]
+    trial = next(trial for trial in _furthest(measured) if trial.key == key)
+    points = len({trial.key for trial in measured})
+    said = f"of {points} points the best {len(keys)} were trained again on {splits} other splits; this one's mean"
+    why = f"{said} {objective.name} is the best: {means[key][objective.name]:.4g}"
+    if own is not None and own.key in means and own.key != key:
+        why += f", {means[own.key][objective.name]:.4g} with the parameters as they were"
+    return replace(trial, epochs=search.epochs, values=means[key]), why
 
 
 def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective, seed: int) -> dict[str, float]:

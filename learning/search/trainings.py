@@ -6,7 +6,7 @@ Shapes: B samples, K classes, O outputs.
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
@@ -206,6 +206,21 @@ def hold_out(samples: Samples, seed: int) -> tuple[Samples, Samples]:
     if len(samples) < LEAST_SAMPLES:
         raise ValueError(f"training_data: {len(samples)} samples are too few to tune on; {LEAST_SAMPLES} at least")
     return split_blocks(samples, HELD_OUT_BLOCKS, HELD_OUT_EVERY, seed % HELD_OUT_EVERY)
+
+
+def folds_of(trainings: Trainings, samples: Samples, seed: int, count: int) -> list[Trainings]:
+    """The same trainings on other splits of the samples than the seed's own, each with another seed.
+
+    A split that leaves nothing to learn from is left out.
+    """
+    folds: list[Trainings] = []
+    for number in range(1, count + 1):
+        train, held_out = hold_out(samples, seed + number)
+        training = {**trainings.template.training, "seed": trainings.template.training["seed"] + number}
+        template, folder = replace(trainings.template, training=training), trainings.folder / f"fold-{number}"
+        if len(train):
+            folds.append(replace(trainings, train=train, held_out=held_out, template=template, folder=folder))
+    return folds
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ def evidence(candidate: float, champion: float | None, seed: int = 0) -> Judged:
         targets_B=targets_B,
         batches_B=np.repeat(np.arange(1, BATCHES + 1), ROWS // BATCHES),
         relevance_B=np.ones(ROWS),
+        before_B=None if champion is None else np.ones(ROWS),
         readings_BC=rng.standard_normal((ROWS, 2)).astype(np.float32),
         features=("a", "b"),
         groups_B=np.array(["x", "y"])[rng.integers(0, 2, ROWS)],
@@ -130,7 +131,55 @@ def test_a_better_candidate_passes(seed: int) -> None:
 def test_old_batches_count_as_much_as_they_are_relevant() -> None:
     forgot = old_and_new(old=0.5, new=0.95)
     irrelevant = np.where(forgot.batches_B == BATCHES, 1.0, 0.01)
-    assert failed(replace(forgot, relevance_B=irrelevant)) == set()
+    assert failed(replace(forgot, relevance_B=irrelevant, before_B=irrelevant)) == set()
+
+
+def test_what_one_batch_alone_says_waits_for_a_second_one() -> None:
+    changed = old_and_new(old=0.5, new=0.95)
+    judged = replace(changed, relevance_B=np.where(changed.batches_B == BATCHES, 1.0, 0.01))
+    assert failed(judged) == {"corroboration"}
+    said = next(c for c in judge(CONFIG, "accuracy", judged).checks if c.name == "corroboration").text
+    assert f"(new: {BATCHES})" in said
+    twice = changed_for(2)
+    relevance_B = np.where(twice.batches_B >= BATCHES - 1, 1.0, 0.01)
+    assert failed(replace(twice, relevance_B=relevance_B, champion_through=BATCHES - 2)) == set()
+
+
+def test_a_second_batch_that_does_not_gain_bears_nothing_out() -> None:
+    poisoned = replace(old_and_new(old=0.5, new=0.95), champion_through=BATCHES - 2)
+    irrelevant = np.where(poisoned.batches_B == BATCHES, 1.0, 0.01)
+    assert failed(replace(poisoned, relevance_B=irrelevant)) == {"corroboration"}
+
+
+def test_a_wrong_batch_does_not_carry_the_next_one() -> None:
+    found = replace(old_and_new(old=0.7, new=1.0), champion_through=BATCHES - 2)
+    assert found.candidate is not None
+    assert found.champion is not None
+    before, next_one = found.batches_B == BATCHES - 1, found.batches_B == BATCHES
+    right = guesses(found.targets_B, 1.0, np.random.default_rng(3))
+    mixed = np.where(before[:, None], right, np.where(next_one[:, None], found.champion, found.candidate))
+    mixed[np.flatnonzero(next_one)[:3]] = right[np.flatnonzero(next_one)[:3]]
+    assert "corroboration" in failed(replace(found, candidate=mixed))
+
+
+def test_a_little_less_on_earlier_batches_waits_for_nothing() -> None:
+    found = evidence(0.95, 0.8)
+    slipped = (np.arange(ROWS) % 100 == 0) & (found.batches_B < BATCHES)
+    assert found.candidate is not None
+    assert found.champion is not None
+    mixed = np.where((found.batches_B == BATCHES)[:, None], found.candidate, found.champion)
+    mixed[slipped] = 1 / CLASSES
+    assert failed(replace(found, candidate=mixed)) == set()
+
+
+def changed_for(batches: int) -> Judged:
+    """What fits the newest batches, and the ones before them no more."""
+    found = old_and_new(old=0.5, new=0.95)
+    rng = np.random.default_rng(2)
+    newest = found.batches_B > BATCHES - batches
+    assert found.candidate is not None
+    mixed = np.where(newest[:, None], guesses(found.targets_B, 0.95, rng), found.candidate)
+    return replace(found, candidate=mixed)
 
 
 def test_a_check_says_what_it_measured() -> None:

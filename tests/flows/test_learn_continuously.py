@@ -36,8 +36,9 @@ def test_the_whole_loop_and_once_more(pipeline: Path, source: Path, tmp_path: Pa
     assert report["summary"]["score"] > report["summary"]["score_no_change"] - 1
     assert report["summary"]["cost_retrained"]["samples"] > 0
     assert {c["name"] for c in records[1]["gate"]["checks"]} == {
-        "threshold", "baseline", "holdouts_unseen", "copies", "not_worse", "regression", "forgetting", "worst_rows",
-        "calibration", "regimes", "slices", "worst_group", "too_few_rows", "latency", "size", "parity", "no_change",
+        "threshold", "baseline", "holdouts_unseen", "copies", "not_worse", "regression", "forgetting", "corroboration",
+        "worst_rows", "calibration", "regimes", "slices", "worst_group", "too_few_rows", "latency", "size", "parity",
+        "no_change",
     }  # fmt: skip
     json.dumps(report, allow_nan=False)
 

@@ -49,7 +49,7 @@ def test_the_earlier_modules_call(home: Path) -> None:
 @pytest.mark.parametrize("architecture", SMALL)
 def test_every_network(architecture: str, task: str) -> None:
     data = make_history(range(1, 3), task, LENGTHS[architecture])
-    tuner = AutoMLTuner(trials=4, training=FAST, seed=1)
+    tuner = AutoMLTuner(trials=4, training=FAST, seed=1, finalists=1)
     optimize = getattr(tuner, f"optimize_{architecture}_hyperparameters")
     best = optimize(data, SMALL[architecture])
     result = tuner.result
@@ -72,6 +72,27 @@ def test_the_same_again_to_the_bit_and_without_a_second_training(
     monkeypatch.setattr(Trainings, "__call__", None)
     again = AutoMLTuner(trials=5, training=FAST, storage=tmp_path / "a.journal")
     assert again.optimize_mlp_hyperparameters(data, space) == dict(first.result.best.point)
+
+
+def test_the_pick_is_what_trained_best_again_on_other_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_history(range(1, 3), "regression")
+    space = {"hidden_units": [[4], [8], [16], [32], [128, 64]], "learning_rate": [1e-4, 3e-3, 3e-2]}
+    tuner = AutoMLTuner(trials=8, training=FAST, storage=tmp_path / "a.journal", finalists=3)
+    best = tuner.optimize_mlp_hyperparameters(data, space)
+    result = tuner.result
+    assert result.baseline is not None
+    again = {key: [t for t in result.finals if t.key == key] for key in {t.key for t in result.finals}}
+    assert len(again) == 3
+    assert result.baseline.key in again
+    assert all(len({t.details["samples"] for t in trials}) >= 1 and len(trials) == 2 for trials in again.values())
+    means = {key: np.mean([(t.values or {})["score"] for t in trials]) for key, trials in again.items()}
+    assert (result.best.values or {})["score"] == pytest.approx(min(means.values()))
+    assert result.best.point == best
+    assert result.best.key == min(means, key=lambda key: means[key])
+    assert "trained again on 2 other splits" in result.why
+    monkeypatch.setattr(Trainings, "__call__", None)
+    kept = AutoMLTuner(trials=8, training=FAST, storage=tmp_path / "a.journal", finalists=3)
+    assert kept.optimize_mlp_hyperparameters(data, space) == best
 
 
 def test_several_objectives_with_the_exported_network(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.fault_injection import KINDS, Planted, bound, inject, is_bad, run, summary
+from benchmarks.concept_change import follow
+from benchmarks.fault_injection import KINDS, inject, run
+from benchmarks.fault_summary import Planted, bound, is_bad, summary
 from benchmarks.pure_loop import open_scene
 
 
@@ -22,6 +24,12 @@ def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again() -> Non
     assert any(answer.promoted is not None for answer in answers)
     twice = [inject(scene, "corrupted weights", np.random.default_rng(1)) for _ in range(2)]
     assert twice[0] == twice[1]
+
+
+def test_a_change_that_lasts_is_followed_by_the_second_batch_that_says_so() -> None:
+    found = follow(open_scene(301), 3.0)
+    assert found.after == 2
+    assert found.gained > 0.1
 
 
 def test_a_bad_promotion_is_one_beyond_the_gates_margin() -> None:

@@ -1,0 +1,70 @@
+"""The best are held against one another again: luck in the search does not decide."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from learning.search.finals import finalists_of, means_of, run_finals
+from learning.search.objectives import Objective
+from learning.search.results import conclude
+from learning.search.running import run_search
+from learning.search.space import Point
+from learning.search.study import Evaluate, Measured, Search
+from tests.learning.search.searches import make_search
+
+SPACE = {"x": [0, 1, 2, 3, 4]}
+
+
+@dataclass(frozen=True)
+class Lucky:
+    """The further from 0 the worse, but one point is lucky in the search."""
+
+    luck: float
+
+    def __call__(self, point: Point, epochs: int, until: float | None) -> Measured:
+        return Measured({"score": (self.luck if point["x"] == 4 else 0.0) - point["x"]})
+
+
+def searched(folder: Path, **changed: object) -> Search:
+    return make_search(folder, 5, space=SPACE, **changed)  # pyright: ignore[reportArgumentType]
+
+
+FAIR: list[Evaluate] = [Lucky(0.0)] * 2
+
+
+def test_luck_in_the_search_is_found_out(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    trials = run_search(search, Lucky(5.0))
+    assert conclude(search, trials, None).best.point == {"x": 4}
+    finals = run_finals(search, trials, None, FAIR, 3)
+    assert {t.point["x"] for t in finals} == {4, 0, 1}
+    assert len(finals) == 3 * 2
+    tuned = conclude(search, trials, None, finals)
+    assert tuned.best.point == {"x": 0}
+    assert tuned.best.values == {"score": 0.0}
+    assert tuned.finals == finals
+
+
+def test_the_parameters_as_they_were_are_always_among_them(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    trials = run_search(search, Lucky(0.0))
+    assert [point["x"] for _, point in finalists_of(search, trials, {"x": 3}, 3)] == [3, 0, 1]
+    finals = run_finals(search, trials, {"x": 3}, FAIR, 3)
+    said = conclude(search, trials, {"x": 3}, finals).why
+    assert "with the parameters as they were" in said
+
+
+def test_nothing_is_trained_again_where_there_is_nothing_to_choose(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    trials = run_search(search, Lucky(0.0))
+    assert run_finals(search, trials, None, FAIR, 1) == ()
+    assert run_finals(search, trials, None, FAIR, 3, until=monotonic() - 1) == ()
+    two = (Objective("score", False), Objective("size_mb", True))
+    assert run_finals(searched(tmp_path / "two", objectives=two), trials, None, FAIR, 3) == ()
+
+
+def test_a_finalist_that_could_not_be_trained_everywhere_is_out(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    finals = run_finals(search, run_search(search, Lucky(0.0)), None, FAIR, 3)
+    assert len(means_of(finals)) == 3
+    assert len(means_of(finals[1:])) == 2
