@@ -39,8 +39,8 @@ _NONCE = bytes(12)
 class NodeMask:
     """One node's part. key: its private key in hex, until pairs has what it agreed on with each other node.
 
-    round: the latest that was begun, −1 before any. own: the seed of its own mask in it. seeds: those with the others.
-    names: who takes part. inbox: the sealed shares that others gave it; kept: its own.
+    round: the latest that was begun, −1 before any. own: the seed of its own mask in it. names: who takes
+    part. inbox: the sealed shares that others gave it; kept: its own.
     """
 
     node: str
@@ -78,15 +78,15 @@ class NodeMask:
         """
         if number <= self.round:
             raise ValueError(f"round {number} was masked already")
-        others = {*names} - {self.node}
-        if self.node not in names or not others <= {*self.pairs} or not len(names) >= threshold > len(names) // 2:
+        names, known = sorted({*names}), {self.node, *self.pairs}
+        if self.node not in names or not {*names} <= known or not len(names) >= threshold > len(names) // 2:
             raise ValueError(f"{len(names)} nodes are too few to hide one among them, or not all are known")
         for _ in range(number - self.round):
             self.pairs = {name: _derive(secret, "next") for name, secret in self.pairs.items()}
-        self.round, self.names, self.own, self.inbox = number, sorted(names), secrets.token_hex(32), {}
+        self.round, self.names, self.own, self.inbox = number, names, secrets.token_hex(32), {}
         cover = secrets.token_bytes(32)
         shares = (split(secret, len(names), threshold) for secret in (bytes.fromhex(self.own), cover))
-        pairs = zip(self.names, *shares, strict=True)
+        pairs = zip(names, *shares, strict=True)
         texts = {name: f"{of_own.encode()} {of_cover.encode()}" for name, of_own, of_cover in pairs}
         self.kept = texts.pop(self.node)
         seeds = json.dumps({name: self._seed(name) for name in texts}).encode()

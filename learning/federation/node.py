@@ -138,6 +138,8 @@ class Node:
 
     def _shares(self, asked: Message) -> Message:
         assert self.mask is not None
+        if asked.round > self.plan.federation.rounds:
+            raise ValueError(f"round {asked.round} is none of the {self.plan.federation.rounds} that were agreed")
         sealed, covered = self.mask.share_out(asked.round, asked.body["names"], asked.body["threshold"])
         return asked.answer({"sealed": sealed, "covered": covered})
 
