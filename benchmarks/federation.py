@@ -15,7 +15,7 @@ chosen on seeds 11 to 14. Writes benchmarks/out/federation.json and federation.p
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -227,25 +227,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = range(asked.seeds)
-    found: dict[str, Any] = {
-        "gas turbine": [learn(turbine(asked.folder), seed, asked.rounds) for seed in seeds],
-        "glass lines": [learn(lines(seed), seed, asked.rounds) for seed in seeds],
-        "hostile": [attack(lines(seed, skew=None), seed, asked.rounds // 2) for seed in seeds],
-        "hostile, skewed": [attack(lines(seed), seed, asked.rounds // 2) for seed in seeds],
-        "cost": {
-            f"{kind}, {epochs} epochs": median(
-                cost(lines(seed, skew=None), seed, 5, kind == "secure", epochs) for seed in (0, *seeds)
-            )
-            for kind in ("plain", "secure")
-            for epochs in (1, 2)
-        },
+    seeds, rounds = range(asked.seeds), asked.rounds
+    parts: dict[str, Callable[[int], dict[str, Any]]] = {
+        "hostile, skewed": lambda seed: attack(lines(seed), seed, rounds // 2),
+        "glass lines": lambda seed: learn(lines(seed), seed, rounds),
+        "gas turbine": lambda seed: learn(turbine(asked.folder), seed, rounds),
+        "hostile": lambda seed: attack(lines(seed, skew=None), seed, rounds // 2),
     }
-    write_json("federation", found)
-    bar_chart(
-        "federation", "scores together, pooled and alone; hostile: log-loss over the honest lines' own", _panels(found)
-    )
-    _tell(found)
+    found: dict[str, Any] = {"cost": _costs(seeds)}
+    print("cost", {k: round(v, 3) for k, v in found["cost"].items()}, flush=True)
+    for name, part in parts.items():
+        found[name] = [part(seed) for seed in seeds]
+        write_json("federation", found)
+        _tell(name, found[name])
+    title = "scores together, pooled, alone; hostile: log-loss over the honest lines' own; cost over local training"
+    bar_chart("federation", title, _panels(found))
+
+
+def _costs(seeds: Sequence[int]) -> dict[str, float]:
+    return {
+        f"{kind}, epochs {epochs}": median(
+            cost(lines(seed, skew=None), seed, 5, kind == "secure", epochs) for seed in (0, *seeds)
+        )
+        for kind in ("plain", "secure")
+        for epochs in (1, 2)
+    }
 
 
 def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -260,18 +266,17 @@ def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return {**panels, "cost of a round": found["cost"]}
 
 
-def _tell(found: Mapping[str, Any]) -> None:
-    for name in ("gas turbine", "glass lines"):
-        for run in found[name]:
-            print(name, {k: round(run[k], 4) for k in ("fedavg", "pooled", "best alone")})
-    for how in ("hostile", "hostile, skewed"):
-        for run in sorted(found[how][0]["runs"]):
-            ones = [one["runs"][run] for one in found[how]]
-            over = {k: [round(one[k], 3) for one in ones] for k in ones[0] if k.startswith("over")}
-            wanted = [[] if run.endswith("clean") else one["hostile"] for one in found[how]]
-            named = sum(one["named"] == names for one, names in zip(ones, wanted, strict=True))
-            print(how, run, over, f"named as they should in {named} of {len(ones)}")
-    print("cost", {k: round(v, 3) for k, v in found["cost"].items()})
+def _tell(name: str, found: Sequence[Mapping[str, Any]]) -> None:
+    if not name.startswith("hostile"):
+        for run in found:
+            print(name, {k: round(run[k], 4) for k in ("fedavg", "pooled", "best alone")}, flush=True)
+        return
+    for run in sorted(found[0]["runs"]):
+        ones = [one["runs"][run] for one in found]
+        over = {k: [round(one[k], 3) for one in ones] for k in ones[0] if k.startswith("over")}
+        wanted = [[] if run.endswith("clean") else one["hostile"] for one in found]
+        named = sum(one["named"] == names for one, names in zip(ones, wanted, strict=True))
+        print(name, run, over, f"named as they should in {named} of {len(ones)}", flush=True)
 
 
 if __name__ == "__main__":
