@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-operations test-postgres test-streams check bench torture clean check-containers
+.PHONY: help setup demo test test-operations test-postgres test-streams test-flower check bench torture clean check-containers
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,6 +42,14 @@ test-streams: setup  ## consumers of Kafka and of Redis, which is installed wher
 		|| echo "Redis is not installed, and may not be installed here"
 	@$(BIN)/python -m pytest -rs tests/data/test_consuming.py tests/data/test_redis_stream.py tests/deployments/test_publishing.py
 
+.venv-flower/ready: deployments/flower/requirements.txt
+	@$(PYTHON) -m venv .venv-flower
+	@.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check -r deployments/flower/requirements.txt
+	@touch $@
+
+test-flower: setup .venv-flower/ready  ## a federation over Flower, in an environment of its own: the weights are those of our coordinator
+	@LEHR_FLOWER=$$PWD/.venv-flower/bin $(BIN)/python -m pytest -rs tests/deployments/test_flower.py
+
 check: setup     ## lint, types and the dependency rule
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -68,7 +76,13 @@ check-containers: .venv-containers/ready  ## lint of what is deployed in contain
 		|| { echo "MLServer does not install here: it is left out"; rm -rf .venv/mlserver; }
 	@touch $@
 
-bench: .venv/bench-ready .venv/mlserver-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step and of a check
+.venv/dp-ready: .venv/ready
+	@$(PYTHON) -m venv .venv/dp
+	@.venv/dp/bin/python -m pip install --quiet --disable-pip-version-check dp-accounting==0.6.0 \
+		|| { echo "dp-accounting does not install here: it is left out"; rm -rf .venv/dp; }
+	@touch $@
+
+bench: .venv/bench-ready .venv/mlserver-ready .venv/dp-ready  ## epoch time over the bare step's and its peers', windows, seconds of a loop step and of a check
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.loop_step
@@ -76,6 +90,7 @@ bench: .venv/bench-ready .venv/mlserver-ready  ## epoch time over the bare step'
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
 	@LEHR_MLSERVER=$$(ls .venv/mlserver/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.serving
+	@LEHR_DP_ACCOUNTING=$$(ls .venv/dp/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.epsilon
 
 torture: setup   ## what takes longer to show, forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints
 	@$(BIN)/python -m pytest -m torture
@@ -84,4 +99,4 @@ torture: setup   ## what takes longer to show, forty SIGKILLs at random moments 
 	@LEHR_PLANT_KILLS=20 $(BIN)/python -m pytest -m operations tests/operations/test_afternoon.py
 
 clean:           ## remove the environment and all that the demo made
-	rm -rf .venv .venv-containers lehr-demo .pytest_cache .ruff_cache
+	rm -rf .venv .venv-containers .venv-flower lehr-demo .pytest_cache .ruff_cache

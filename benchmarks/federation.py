@@ -4,10 +4,14 @@
 RMSE), and ten glass lines whose classes are skewed by a Dirichlet distribution of 0.3 (accuracy). A fifth of each
 node's rows, in blocks spread over time, is never learned from, and all models are scored on all of these together.
 *Pooled*: the same network trained by lehr's trainer on all rows for as many epochs. *Alone*: as a federation of one.
-Hostile: two of the ten lines send NaN, updates × 10⁶, updates of the opposite sign, their first update again and again,
-or another shape; the loss is held against the same method's without them, on the rows of all ten, skewed and not. Cost:
-the seconds of all rounds over those of the nodes' own gradient steps. Rounds and learning rate were chosen on
-seed 11, after other settings had been seen on seed 0. Writes benchmarks/out/federation.json and federation.png.
+
+Hostile: two of the ten lines send NaN, updates × 10⁶, updates of the opposite sign, their first update again and
+again, or another shape; lines skewed and not. Such a line teaches nothing, so the loss is held against that of the
+honest eight alone, by the same method and by fedavg, on the rows of these eight; and against the same method's with all
+ten honest, on the rows of all ten, which also counts what the two would have taught.
+
+Cost: the seconds of all rounds over those of the nodes' own gradient steps, by epochs in a round. How nodes learn was
+chosen on seeds 11 to 14. Writes benchmarks/out/federation.json and federation.png (ten minutes).
 """
 
 import argparse
@@ -23,6 +27,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from benchmarks.hostile_nodes import KINDS, with_hostile
 from benchmarks.results import bar_chart, write_json
 from data.config import DataConfig
 from data.samples import Samples, join_samples
@@ -32,8 +37,6 @@ from data.windows import make_samples
 from learning.config import TrainingConfig
 from learning.federated import FederatedLearningCoordinator
 from learning.federation import node as node_module
-from learning.federation.messages import Message, decode
-from learning.federation.node import Node
 from learning.federation.results import FederatedModel
 from learning.federation.run import Ask, Participant, ask_in_turn
 from learning.federation.sources import NodeData
@@ -43,7 +46,7 @@ from learning.randomness import seeded
 from learning.search.trainings import predict
 from learning.validation import split_blocks
 from models.config import MlpConfig
-from models.network import build_network
+from models.network import Network, build_network
 from monitoring.performance import score
 
 YEARS = (2011, 2012, 2013)
@@ -53,13 +56,6 @@ BLOCKS, EVERY = 25, 5
 MODEL = MlpConfig(hidden_units=[64, 32], dropout=0.0)
 LOCAL_EPOCHS = 1
 TRAINING = TrainingConfig(batch_size=64, learning_rate=1e-2)
-HOSTILE: Mapping[str, Callable[[Message], Message]] = {
-    "nan": lambda told: _changed(told, np.full_like(told.arrays["change"], np.nan)),
-    "huge": lambda told: _changed(told, told.arrays["change"] * np.float32(1e6)),
-    "flipped": lambda told: _changed(told, -told.arrays["change"]),
-    "shape": lambda told: _changed(told, told.arrays["change"][1:]),
-    "replay": lambda told: told,
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Stream:
     metric: str
     labels: tuple[str, ...] | None
     learned: dict[str, Samples]
-    unseen: Samples
+    unseen: dict[str, Samples]
 
     @property
     def sources(self) -> dict[str, NodeData]:
@@ -77,6 +73,10 @@ class Stream:
         task = "regression" if self.labels is None else "classification"
         sensors = tuple(f"x{i}" for i in range(next(iter(self.learned.values())).rows_NC.shape[1]))
         return {name: NodeData(sensors, task, self.labels, samples) for name, samples in self.learned.items()}
+
+    def of(self, names: Sequence[str]) -> "Stream":
+        """Some of the nodes alone."""
+        return replace(self, learned={n: self.learned[n] for n in names}, unseen={n: self.unseen[n] for n in names})
 
 
 def turbine(folder: Path, rows: int | None = None) -> Stream:
@@ -115,7 +115,7 @@ def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW) -> Strea
 
 def _split(metric: str, labels: tuple[str, ...] | None, parts: Mapping[str, Samples]) -> Stream:
     both = {name: split_blocks(part, BLOCKS, EVERY, 2) for name, part in parts.items()}
-    return Stream(metric, labels, {n: b[0] for n, b in both.items()}, join_samples([b[1] for b in both.values()]))
+    return Stream(metric, labels, {n: b[0] for n, b in both.items()}, {n: b[1] for n, b in both.items()})
 
 
 def pooled(stream: Stream, seed: int, epochs: int) -> float:
@@ -126,7 +126,7 @@ def pooled(stream: Stream, seed: int, epochs: int) -> float:
         network = build_network(MODEL, samples.rows_NC.shape[1], 1 if labels is None else len(labels), task)
         fit_normalisers(network, samples)
         fit(network, samples, TrainingConfig(epochs=epochs, batch_size=64))
-    return score(_metric(stream), predict(network, stream.unseen), stream.unseen.targets_B.numpy())
+    return _score(stream, network, stream.metric)
 
 
 def together(
@@ -143,7 +143,12 @@ def together(
 
 def judge(stream: Stream, model: FederatedModel, metric: str | None = None) -> float:
     """The score on what nobody learned from."""
-    return score(metric or _metric(stream), predict(model.network, stream.unseen), stream.unseen.targets_B.numpy())  # pyright: ignore[reportArgumentType]
+    return _score(stream, model.network, metric or stream.metric)
+
+
+def _score(stream: Stream, network: Network, metric: str) -> float:
+    unseen = join_samples(list(stream.unseen.values()))
+    return score(metric, predict(network, unseen), unseen.targets_B.numpy())  # pyright: ignore[reportArgumentType]
 
 
 def learn(stream: Stream, seed: int, rounds: int) -> dict[str, Any]:
@@ -161,22 +166,32 @@ def attack(
     stream: Stream,
     seed: int,
     rounds: int,
-    kinds: Sequence[str] = tuple(HOSTILE),
+    kinds: Sequence[str] = KINDS,
     methods: Sequence[str] = ("krum", "trimmed_mean"),
 ) -> dict[str, Any]:
-    """Log-loss with two hostile nodes over the clean one's, and who was named, by method and kind."""
-    found: dict[str, Any] = {}
+    """Log-loss with two hostile nodes over what it is without, and who was named, by method and kind."""
     bad = sorted(stream.learned)[1::5][:2]
+    honest = stream.of([name for name in stream.learned if name not in bad])
+    fedavg, found = judge(honest, together(honest, seed, rounds), "log_loss"), dict[str, Any]()
     for method in methods:
-        clean = judge(stream, together(stream, seed, rounds, method), "log_loss")
+        whole, eight = together(stream, seed, rounds, method), together(honest, seed, rounds, method)
+        clean, alone = judge(stream, whole, "log_loss"), judge(honest, eight, "log_loss")
+        named = sorted({*whole.offenders, *eight.offenders})
+        found[f"{method} clean"] = {"loss": clean, "honest": alone, "over_fedavg": alone / fedavg, "named": named}
         for kind in kinds:
-            model = together(stream, seed, rounds, method, partial(_with_hostile, bad, kind))
-            loss = judge(stream, model, "log_loss")
-            found[f"{method} {kind}"] = {"loss": loss, "over_clean": loss / clean, "named": sorted(model.offenders)}
-    return {"hostile": bad, "runs": found}
+            model = together(stream, seed, rounds, method, partial(with_hostile, bad, kind))
+            loss = judge(honest, model, "log_loss")
+            found[f"{method} {kind}"] = {
+                "loss": loss,
+                "over_honest": loss / alone,
+                "over_fedavg": loss / fedavg,
+                "over_clean": judge(stream, model, "log_loss") / clean,
+                "named": sorted(model.offenders),
+            }
+    return {"hostile": bad, "fedavg": fedavg, "runs": found}
 
 
-def cost(stream: Stream, seed: int, rounds: int, secure: bool) -> float:
+def cost(stream: Stream, seed: int, rounds: int, secure: bool, epochs: int = LOCAL_EPOCHS) -> float:
     """Seconds of all rounds over those of the nodes' gradient steps."""
     inside, original = [0.0], node_module.learn_locally
 
@@ -198,37 +213,10 @@ def cost(stream: Stream, seed: int, rounds: int, secure: bool) -> float:
 
     node_module.learn_locally = timed
     try:
-        together(stream, seed, rounds, secure=secure, ask=noting)
+        together(stream, seed, rounds, secure=secure, local_epochs=epochs, ask=noting)
         return (perf_counter() - began[0]) / inside[0]
     finally:
         node_module.learn_locally = original
-
-
-class _HostileNode:
-    def __init__(self, node: Node, kind: str) -> None:
-        self._node, self._kind, self._first = node, kind, b""
-
-    def answer(self, content: bytes) -> bytes:
-        asked, told = decode(content), self._node.answer(content)
-        if asked.kind != "train":
-            return told
-        self._first = self._first or told
-        return self._first if self._kind == "replay" else HOSTILE[self._kind](decode(told)).encode()
-
-
-def _with_hostile(bad: Sequence[str], kind: str, nodes: Mapping[str, Node]) -> Ask:
-    taking_part: dict[str, Participant] = {
-        n: _HostileNode(node, kind) if n in bad else node for n, node in nodes.items()
-    }
-    return ask_in_turn(taking_part)
-
-
-def _changed(told: Message, change: Any) -> Message:
-    return replace(told, arrays={**told.arrays, "change": change})
-
-
-def _metric(stream: Stream) -> Any:
-    return stream.metric
 
 
 def main() -> None:
@@ -239,29 +227,56 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = range(asked.seeds)
-    found: dict[str, Any] = {
-        "gas turbine": [learn(turbine(asked.folder), seed, asked.rounds) for seed in seeds],
-        "glass lines": [learn(lines(seed), seed, asked.rounds) for seed in seeds],
-        "hostile": [attack(lines(seed, skew=None), seed, asked.rounds // 2) for seed in seeds],
-        "hostile, skewed": [attack(lines(seed), seed, asked.rounds // 2) for seed in seeds],
-        "cost": {
-            kind: median(cost(lines(seed, skew=None), seed, 5, secure=kind == "secure") for seed in (0, *seeds))
-            for kind in ("plain", "secure")
-        },
+    seeds, rounds = range(asked.seeds), asked.rounds
+    parts: dict[str, Callable[[int], dict[str, Any]]] = {
+        "hostile, skewed": lambda seed: attack(lines(seed), seed, rounds // 2),
+        "glass lines": lambda seed: learn(lines(seed), seed, rounds),
+        "gas turbine": lambda seed: learn(turbine(asked.folder), seed, rounds),
+        "hostile": lambda seed: attack(lines(seed, skew=None), seed, rounds // 2),
     }
-    write_json("federation", found)
-    panels = {}
-    for name in ("gas turbine", "glass lines"):
-        panels[name] = {k: mean(run[k] for run in found[name]) for k in ("fedavg", "pooled", "best alone")}
-        print(name, {k: round(v, 4) for k, v in panels[name].items()})
-    bar_chart("federation", "nodes that learn together (fedavg), pooled rows, and each alone", panels)
+    found: dict[str, Any] = {"cost": _costs(seeds)}
+    print("cost", {k: round(v, 3) for k, v in found["cost"].items()}, flush=True)
+    for name, part in parts.items():
+        found[name] = [part(seed) for seed in seeds]
+        write_json("federation", found)
+        _tell(name, found[name])
+    title = "scores together, pooled, alone; hostile: log-loss over the honest lines' own; cost over local training"
+    bar_chart("federation", title, _panels(found))
+
+
+def _costs(seeds: Sequence[int]) -> dict[str, float]:
+    return {
+        f"{kind}, epochs {epochs}": median(
+            cost(lines(seed, skew=None), seed, 5, kind == "secure", epochs) for seed in (0, *seeds)
+        )
+        for kind in ("plain", "secure")
+        for epochs in (1, 2)
+    }
+
+
+def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    panels = {
+        name: {k: mean(run[k] for run in found[name]) for k in ("fedavg", "pooled", "best alone")}
+        for name in ("gas turbine", "glass lines")
+    }
     for how in ("hostile", "hostile, skewed"):
-        for run in sorted(found[how][0]["runs"]):
-            ratios = [one["runs"][run]["over_clean"] for one in found[how]]
-            named = sum(one["runs"][run]["named"] == one["hostile"] for one in found[how])
-            print(how, run, [round(r, 3) for r in ratios], f"named in {named} of {len(ratios)}")
-    print("cost", found["cost"])
+        for method in ("krum", "trimmed_mean"):
+            runs = [one["runs"] for one in found[how]]
+            panels[f"{how}: {method}"] = {k: mean(run[f"{method} {k}"]["over_honest"] for run in runs) for k in KINDS}
+    return {**panels, "cost of a round": found["cost"]}
+
+
+def _tell(name: str, found: Sequence[Mapping[str, Any]]) -> None:
+    if not name.startswith("hostile"):
+        for run in found:
+            print(name, {k: round(run[k], 4) for k in ("fedavg", "pooled", "best alone")}, flush=True)
+        return
+    for run in sorted(found[0]["runs"]):
+        ones = [one["runs"][run] for one in found]
+        over = {k: [round(one[k], 3) for one in ones] for k in ones[0] if k.startswith("over")}
+        wanted = [[] if run.endswith("clean") else one["hostile"] for one in found]
+        named = sum(one["named"] == names for one, names in zip(ones, wanted, strict=True))
+        print(name, run, over, f"named as they should in {named} of {len(ones)}", flush=True)
 
 
 if __name__ == "__main__":

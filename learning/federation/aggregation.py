@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.federation.config import (
+    ROBUST,
     AggregationConfig,
     FedAdam,
     FedYogi,
@@ -20,6 +21,7 @@ from learning.federation.config import (
 from learning.federation.sharing import Vector
 
 Doubles = NDArray[np.float64]
+Known = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Update:
     node: str
     change_P: Vector
     rows: float
-    known_P: NDArray[np.bool_]
+    known_P: Known
 
 
 @dataclass
@@ -50,16 +52,38 @@ def combine(config: AggregationConfig, updates: Sequence[Update]) -> Doubles:
     """The one change that the updates make together; nodes that know nothing of a number do not vote on it."""
     changes_nP = np.stack([update.change_P for update in updates]).astype(np.float64)
     known_nP = np.stack([update.known_P for update in updates])
+    if isinstance(config, ROBUST):
+        return _robust(config, changes_nP, known_nP)
+    weights_n1 = np.array([[update.rows] for update in updates])
+    return divide((weights_n1 * known_nP * changes_nP).sum(0), (weights_n1 * known_nP).sum(0))
+
+
+def _robust(config: Median | TrimmedMean | Krum, changes_nP: Doubles, known_nP: Known) -> Doubles:
+    count = len(changes_nP)
+    bad = min(int(np.ceil(config.hostile * count - 1e-9)), (count - 1) // 2)
+    if config.mixing:
+        changes_nP, known_nP = mixed(changes_nP, known_nP, bad)
     match config:
         case Median():
-            return _trimmed(changes_nP, known_nP, 0.5)
-        case TrimmedMean(share=share):
-            return _trimmed(changes_nP, known_nP, share)
-        case Krum(hostile=hostile):
-            weights_n1 = 1.0 * krum_choice(changes_nP, known_nP, hostile)[:, None]
-        case _:
-            weights_n1 = np.array([[update.rows] for update in updates])
-    return divide((weights_n1 * known_nP * changes_nP).sum(0), (weights_n1 * known_nP).sum(0))
+            return _trimmed(changes_nP, known_nP, count)
+        case TrimmedMean():
+            return _trimmed(changes_nP, known_nP, bad)
+        case Krum():
+            return _trimmed(changes_nP, known_nP & krum_choice(changes_nP, known_nP, bad)[:, None], 0)
+
+
+def mixed(changes_nP: Doubles, known_nP: Known, bad: int) -> tuple[Doubles, Known]:
+    """Each update's mean with those nearest to it, all but so many (nearest-neighbour mixing, Allouah et al. 2023).
+
+    Where nodes' rows differ, honest updates differ too, and a rule that distrusts what is unlike the rest goes astray;
+    mixed, they are alike.
+    """
+    apart_nn = _distances(changes_nP, known_nP)
+    np.fill_diagonal(apart_nn, -1.0)  # each is its own nearest
+    near_nn = np.argsort(apart_nn, axis=1, kind="stable")[:, : len(changes_nP) - bad]
+    votes_nP = np.stack([known_nP[near].sum(0) for near in near_nn]).astype(np.float64)
+    total_nP = np.stack([(known_nP[near] * changes_nP[near]).sum(0) for near in near_nn])
+    return divide(total_nP, votes_nP), votes_nP > 0
 
 
 def divide(total_P: Doubles, weight_P: Doubles) -> Doubles:
@@ -80,10 +104,9 @@ def step(config: AggregationConfig, state: ServerState, change_P: Doubles) -> Do
     return config.learning_rate * state.first_P / (np.sqrt(state.second_P) + config.tau)
 
 
-def krum_choice(changes_nP: Doubles, known_nP: NDArray[np.bool_], hostile: float) -> NDArray[np.bool_]:
-    """Which updates multi-Krum takes: all but the share that lies farthest from its nearest neighbours."""
+def krum_choice(changes_nP: Doubles, known_nP: Known, bad: int) -> Known:
+    """Which updates multi-Krum takes: all but so many that lie farthest from their nearest neighbours."""
     count = len(changes_nP)
-    bad = min(int(np.ceil(hostile * count - 1e-9)), max(0, (count - 1) // 2))
     near = max(1, count - bad - 2)
     scores = np.sort(_distances(changes_nP, known_nP), axis=1)[:, :near].sum(1)
     chosen = np.zeros(count, dtype=bool)
@@ -91,7 +114,7 @@ def krum_choice(changes_nP: Doubles, known_nP: NDArray[np.bool_], hostile: float
     return chosen
 
 
-def _distances(changes_nP: Doubles, known_nP: NDArray[np.bool_]) -> Doubles:
+def _distances(changes_nP: Doubles, known_nP: Known) -> Doubles:
     """Squared distances over what both know, as if it were all; infinite to itself."""
     count, size = changes_nP.shape
     apart = np.full((count, count), np.inf)
@@ -103,11 +126,11 @@ def _distances(changes_nP: Doubles, known_nP: NDArray[np.bool_]) -> Doubles:
     return apart
 
 
-def _trimmed(changes_nP: Doubles, known_nP: NDArray[np.bool_], share: float) -> Doubles:
-    """The mean of each number's votes without so many at both ends; a share of a half leaves the median."""
+def _trimmed(changes_nP: Doubles, known_nP: Known, cut: int) -> Doubles:
+    """The mean of each number's votes without so many at both ends; where that is all, their median."""
     count_P = known_nP.sum(0)
     sorted_nP = np.sort(np.where(known_nP, changes_nP, np.inf), axis=0)
-    cut_P = np.minimum(np.maximum(share * count_P, 1.0 if share else 0.0).astype(int), np.maximum(count_P - 1, 0) // 2)
+    cut_P = np.minimum(cut, np.maximum(count_P - 1, 0) // 2)
     place_n1 = np.arange(len(changes_nP))[:, None]
     kept_nP = (place_n1 >= cut_P) & (place_n1 < count_P - cut_P)
     return divide(np.where(kept_nP, sorted_nP, 0.0).sum(0), kept_nP.sum(0).astype(np.float64))

@@ -1,25 +1,18 @@
-"""What an update must be before it counts, and which nodes are suspect.
+"""What an answer must be before it counts."""
 
-Shapes: P shared numbers.
-"""
-
-from collections.abc import Mapping, Sequence
-from math import sqrt
-from statistics import mean, median, stdev
+import re
+from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
-from learning.federation.aggregation import Doubles, Update
+from learning.federation.aggregation import Update
 from learning.federation.messages import Message, RefusedError
 from learning.federation.shamir import Share
-from learning.federation.sharing import Vector
 
 MOST_NAMES, LONGEST_NAME = 100_000, 500
 LEAST_UPDATES = 3
 """With fewer no update can be told to be unlike the others."""
-LEAST_ROUNDS = 3
-AGAINST = 3.0
-"""Standard errors by which a node's updates point away from the others' before it is named."""
 
 
 def check_answer(answer: Message, asked: Message) -> None:
@@ -70,35 +63,6 @@ def too_long(updates: Sequence[Update], ratio: float) -> dict[str, str]:
     }
 
 
-def agreements(updates: Sequence[Update]) -> dict[str, float]:
-    """The cosine between each update and the sum of all others at the same length, by node."""
-    if len(updates) < LEAST_UPDATES:
-        return {}
-    directions_nP = [_direction(update.change_P * update.known_P) for update in updates]
-    total_P = np.sum(directions_nP, axis=0)
-    pairs = zip(updates, directions_nP, strict=True)  # without its own part, which always agrees with it
-    return {update.node: float(own_P @ _direction(total_P - own_P)) for update, own_P in pairs}
-
-
-def _direction(vector_P: Vector | Doubles) -> Doubles:
-    length = float(np.linalg.norm(vector_P.astype(np.float64)))
-    return vector_P.astype(np.float64) / (length or 1.0)
-
-
-def suspects(agreed: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """The nodes whose updates point against the others' over several rounds, with the mean cosine."""
-    found: dict[str, str] = {}
-    for node, cosines in agreed.items():
-        if len(cosines) < LEAST_ROUNDS:
-            continue
-        error = stdev(cosines) / sqrt(len(cosines))
-        if mean(cosines) < -AGAINST * max(error, 1e-3):
-            found[node] = (
-                f"its updates point against the others': mean cosine {mean(cosines):.2f} over {len(cosines)} rounds"
-            )
-    return found
-
-
 def check_join(answer: Message) -> None:
     """Raise RefusedError where a node does not say properly what it has."""
     body = answer.body
@@ -112,27 +76,26 @@ def check_join(answer: Message) -> None:
 
 
 def check_keys(answer: Message) -> None:
-    """Raise RefusedError for what are no public keys."""
-    match answer.body.get("public"):
-        case {"seal": str(seal), "mask": str(mask)} if _is_hex(seal, 64) and _is_hex(mask, 64):
-            return
-        case _:
-            raise RefusedError("these are no public keys")
+    """Raise RefusedError for what is no public key."""
+    public = answer.body.get("public")
+    if not isinstance(public, str) or not _is_hex(public, 64):
+        raise RefusedError("this is no public key")
 
 
 def check_shares(answer: Message) -> None:
-    """Raise RefusedError where a sealed share is no text."""
-    sealed = answer.body.get("sealed")
-    if not isinstance(sealed, dict) or not all(isinstance(text, str) for text in sealed.values()):
+    """Raise RefusedError where a sealed share, or what is covered, is no text in hex."""
+    sealed, covered = answer.body.get("sealed"), answer.body.get("covered")
+    texts = [*sealed.values(), covered] if isinstance(sealed, dict) else [None]
+    if not all(isinstance(text, str) and _is_hex(text, len(text)) for text in texts):
         raise RefusedError("these are no sealed shares")
 
 
 def check_revealed(answer: Message) -> None:
     """Raise RefusedError for what are no shares."""
     match answer.body.get("revealed"):
-        case {"own": dict(own), "mask": dict(mask)}:
+        case {"own": dict(own), "cover": dict(cover)}:
             try:
-                for text in (*own.values(), *mask.values()):
+                for text in (*own.values(), *cover.values()):
                     Share.decode(text)
             except (ValueError, AttributeError):
                 raise RefusedError("these are no shares") from None
@@ -147,7 +110,7 @@ def _are_names(names: object) -> bool:
 
 
 def _is_hex(text: str, length: int) -> bool:
-    return len(text) == length and all(c in "0123456789abcdef" for c in text)
+    return len(text) == length and re.fullmatch("[0-9a-f]*", text) is not None
 
 
 def check_done(answer: Message) -> None:

@@ -47,24 +47,31 @@ class Scaffold(Config):
     method: Literal["scaffold"] = "scaffold"
 
 
-class Median(Config):
+class _Robust(Config):
+    hostile: float = Field(default=0.2, ge=0, lt=0.5, description="the share of nodes that may be hostile")
+    mixing: bool = Field(default=False, description="first each update becomes its mean with its nearest ones")
+
+
+class Median(_Robust):
     """The median of each weight's updates (Yin et al. 2018); every node counts the same."""
 
     method: Literal["median"] = "median"
 
 
-class TrimmedMean(Config):
+class TrimmedMean(_Robust):
     """The mean of each weight's updates without the largest and the smallest (Yin et al. 2018)."""
 
     method: Literal["trimmed_mean"] = "trimmed_mean"
-    share: float = Field(default=0.25, ge=0, lt=0.5, description="of the nodes, cut off on each side")
 
 
-class Krum(Config):
-    """The mean of those updates that lie closest to their neighbours (multi-Krum, Blanchard et al. 2017)."""
+class Krum(_Robust):
+    """The mean of those updates that lie closest to their neighbours (multi-Krum, Blanchard et al. 2017).
+
+    Alone it drops nodes for having rows of their own; nearest-neighbour mixing (Allouah et al. 2023) prevents that.
+    """
 
     method: Literal["krum"] = "krum"
-    hostile: float = Field(default=0.25, ge=0, lt=0.5, description="the share of nodes that may be hostile")
+    mixing: bool = True
 
 
 AggregationConfig = Annotated[
@@ -72,6 +79,7 @@ AggregationConfig = Annotated[
 ]
 SUMS = ("fedavg", "fedprox", "fedadam", "fedyogi", "scaffold")
 """The methods for which a sum over nodes is enough; the others look at each update."""
+ROBUST = (Median, TrimmedMean, Krum)
 
 
 class SharedUnits(Config):

@@ -61,6 +61,7 @@ class Node:
     def take_plan(self, plan: Plan) -> None:
         """Make ready for a plan; raises ValueError where this node's data do not fit it."""
         self.samples: Samples = self.data.among(plan.sensors, plan.labels)
+        self._has_C = np.isin(plan.sensors, self.data.sensors)
         self.network: Network = plan.fresh_network()
         self.part = SharedPart(self.network, plan.federation.personal)
         match plan.federation.units:
@@ -71,11 +72,6 @@ class Node:
             case SharedUnits():
                 pass
         self._plan = plan
-
-    @property
-    def has_C(self) -> np.ndarray:
-        """Which of the federation's sensors are here."""
-        return np.isin(self.plan.sensors, self.data.sensors)
 
     def answer(self, content: bytes) -> bytes:
         """Answer a message; a mistake or a training that fails is told in the answer.
@@ -105,6 +101,7 @@ class Node:
             "plan": self._agree,
             "units": self._units,
             "keys": self._keys,
+            "pairs": self._pairs,
             "shares": self._shares,
             "train": self._train,
             "unmask": self._unmask,
@@ -131,12 +128,20 @@ class Node:
         return asked.answer({}, {"masked": self._masked(encode_wide(sums.flatten().tolist()), asked)})
 
     def _keys(self, asked: Message) -> Message:
-        self.mask = NodeMask.begin(self.name, asked.body["context"])
+        self.mask = NodeMask.begin(self.name)
         return asked.answer({"public": self.mask.public()})
+
+    def _pairs(self, asked: Message) -> Message:
+        assert self.mask is not None
+        self.mask.agree(asked.federation, asked.body["keys"])
+        return asked.answer({})
 
     def _shares(self, asked: Message) -> Message:
         assert self.mask is not None
-        return asked.answer({"sealed": self.mask.share_out(asked.body["keys"], asked.body["threshold"])})
+        if asked.round > self.plan.federation.rounds:
+            raise ValueError(f"round {asked.round} is none of the {self.plan.federation.rounds} that were agreed")
+        sealed, covered = self.mask.share_out(asked.round, asked.body["names"], asked.body["threshold"])
+        return asked.answer({"sealed": sealed, "covered": covered})
 
     def _unmask(self, asked: Message) -> Message:
         assert self.mask is not None
@@ -152,7 +157,7 @@ class Node:
     def _train(self, asked: Message) -> Message:
         federation = self.plan.federation
         self._receive(asked)
-        before_P = self.part.read(self.network)
+        before_P: Vector = asked.arrays["state"]
         steps = self._learn(asked, before_P)
         change_P = self.part.read(self.network) - before_P
         arrays: dict[str, Array] = {"change": change_P}
@@ -165,7 +170,7 @@ class Node:
             arrays["change"] = add_noise(clip(change_P, privacy.clip), deviation, self._noise(asked))
         if "inbox" not in asked.body:
             return asked.answer(self._said(weight, steps), arrays)
-        known_C = weight * np.concatenate([[1.0], self.has_C])
+        known_C = weight * np.concatenate([[1.0], self._has_C])
         parts = [weight * arrays["change"].astype(np.float64), arrays.get("control", np.zeros(0)), known_C]
         count = len(asked.body["inbox"]) + 1
         values = np.concatenate([part.astype(np.float64) for part in parts])

@@ -44,7 +44,7 @@ def load_node(name: str, data: NodeData, content: bytes) -> Node:
         node.take_plan(Plan.model_validate(head["plan"]))
         tensors = {n.removeprefix(_NETWORK): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(_NETWORK)}
         node.network.load_state_dict(tensors)
-    node.mask = None if head["mask"] is None else NodeMask.from_dict(head["mask"])
+    node.mask = None if head["mask"] is None else NodeMask(**head["mask"])
     node.control_P = arrays.get(_CONTROL)
     node.private_steps = [(noise, rate, steps) for noise, rate, steps in head["private_steps"]]
     node.answered = {key: (digest, arrays[f"{_ANSWER}{key}"].tobytes()) for key, digest in head["asked"].items()}

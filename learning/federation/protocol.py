@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from learning.config import TrainingConfig
 from learning.federation.aggregation import Doubles, Update, combine, divide, step
-from learning.federation.checks import agreements, check_array, check_length, check_number, too_long
-from learning.federation.config import FederationConfig, NodePrivacy, RecordPrivacy, SharedUnits
+from learning.federation.checks import check_array, check_length, check_number, too_long
+from learning.federation.config import ROBUST, FederationConfig, NodePrivacy, RecordPrivacy, SharedUnits
 from learning.federation.fixed_point import decode, decode_wide
 from learning.federation.messages import Array, Message
 from learning.federation.plan import Plan, make_plan
 from learning.federation.privacy import Spent, epsilon_of
-from learning.federation.questions import LEAST_HIDDEN, Phases, Questions, Replies, hidden_sum
+from learning.federation.questions import LEAST_HIDDEN, Phases, Questions, Replies, agree_on_keys, hidden_sum
 from learning.federation.records import check_network
 from learning.federation.results import FederatedModel
 from learning.federation.sharing import SharedPart
@@ -79,6 +79,8 @@ class Protocol:
         if isinstance(federation.privacy, RecordPrivacy):
             check_network(network)
         agreed = yield questions.ask("plan", 0, sorted(said), {"plan": plan.to_dict()})
+        if federation.secure:
+            agreed = yield from agree_on_keys(questions, sorted(agreed))
         members = {name: [sensor in said[name]["sensors"] for sensor in plan.sensors] for name in sorted(agreed)}
         part = SharedPart(network, federation.personal)
         if self._start is not None:
@@ -137,9 +139,10 @@ class Protocol:
         for name, reason in too_long(updates, federation.max_norm_ratio).items():
             state.refuse(number, name, reason)
             updates = [update for update in updates if update.node != name]
+        state.watch.look(number, state.vector_P, updates)
+        if isinstance(federation.aggregation, ROBUST):
+            updates = state.watch.without_named(updates)
         change_P = combine(federation.aggregation, updates)
-        for name, cosine in agreements(updates).items():
-            state.agreed.setdefault(name, []).append(cosine)
         if not self._has_controls:
             return change_P, np.zeros(1)
         return change_P, np.stack([replies[u.node].arrays["control"] for u in updates]).sum(0, dtype=np.float64)

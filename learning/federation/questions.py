@@ -81,6 +81,14 @@ class Questions:
         return max(1, ceil(self.quorum * asked - 1e-9))
 
 
+def agree_on_keys(questions: Questions, names: Sequence[str]) -> Phases[Replies]:
+    """Let every pair of nodes have a secret for the whole federation; without it a node takes no part."""
+    least = max(LEAST_HIDDEN, questions.least(len(names)))
+    told = yield questions.ask("keys", 0, names, least=least)
+    keys = {name: str(reply.body["public"]) for name, reply in told.items()}
+    return (yield questions.ask("pairs", 0, sorted(keys), {"keys": keys}, least=least))
+
+
 def hidden_sum(
     questions: Questions,
     kind: str,
@@ -91,14 +99,11 @@ def hidden_sum(
     arrays: Mapping[str, Array] | None = None,
 ) -> Phases[tuple[Integers, list[str]]]:
     """The sum of the vectors that the nodes answer, modulo 2^64, and whose they are; no single one is seen."""
-    context = f"{questions.federation} {number} {questions.nonce(number, 'mask')}"
     least = max(LEAST_HIDDEN, questions.least(len(asked)))
-    told = yield questions.ask("keys", number, asked, {"context": context}, least=least)
-    keys: dict[str, dict[str, str]] = {name: dict(reply.body["public"]) for name, reply in told.items()}
-    threshold = max(least, len(keys) // 2 + 1)  # never fewer than those whose noise was counted on
-    sharing = {"keys": keys, "threshold": threshold}
-    shares = yield questions.ask("shares", number, sorted(keys), sharing, least=threshold)
-    inboxes = {n: {o: r.body["sealed"].get(n, "") for o, r in shares.items() if o != n} for n in sorted(shares)}
+    threshold = max(least, len(asked) // 2 + 1)  # never fewer than those whose noise was counted on
+    told = yield questions.ask("shares", number, asked, {"names": asked, "threshold": threshold}, least=threshold)
+    inboxes = {n: {o: r.body["sealed"].get(n, "") for o, r in told.items() if o != n} for n in sorted(told)}
+    covered = {name: str(reply.body["covered"]) for name, reply in told.items()}
     messages = {
         name: questions.message(kind, number, name, {**(body or {}), "inbox": inbox}, arrays or {})
         for name, inbox in inboxes.items()
@@ -109,7 +114,7 @@ def hidden_sum(
     opened = yield questions.ask("unmask", number, survivors, naming, least=threshold)
     revealed = {name: reply.body["revealed"] for name, reply in opened.items()}
     masked = {name: reply.arrays["masked"] for name, reply in answers.items()}
-    return unmask(masked, keys, list(inboxes), revealed, threshold, context), survivors
+    return unmask(masked, covered, revealed, threshold), survivors
 
 
 def _masked_check(size: int) -> Callable[[Message], None]:

@@ -23,7 +23,7 @@ class FederatedModel:
 
     With personal units or a personal head it serves inside its nodes only (`learning.federation.node.Node.network`).
     rounds: who was asked, who answered, and the mean loss of each. refused: answers that did not count, and why.
-    privacy: what is guaranteed. offenders: nodes whose answers were refused or point against the others', and why.
+    privacy: what is guaranteed. offenders: nodes whose answers were refused, or that are hostile, and why.
     """
 
     plan: Plan

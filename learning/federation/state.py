@@ -12,11 +12,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from learning.federation.aggregation import ServerState
-from learning.federation.checks import suspects
 from learning.federation.plan import Plan
 from learning.federation.sharing import Vector
+from learning.federation.watching import Watch
 
 _KEY = "lehr"
+_CHANGE, _START = "change/", "start/"
 MOST_NOTED = 10_000
 
 
@@ -26,7 +27,7 @@ def _no_numbers() -> Any:
 
 @dataclass
 class State:
-    """round: the last whole one. members: which sensors each node has. agreed: cosines by node.
+    """round: the last whole one. members: which sensors each node has. watch: who is hostile.
 
     history: of each round who was asked, answered or was lost, and the mean loss. refused: answers that did not count.
     """
@@ -41,7 +42,7 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     refused: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     lost: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    agreed: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    watch: Watch = field(default_factory=Watch)
 
     def begin(
         self,
@@ -65,8 +66,8 @@ class State:
         self.lost.append({"round": round_number, "node": node, "reason": reason})
 
     def offenders(self) -> dict[str, str]:
-        """Nodes whose answers were refused, or point against the others', and why."""
-        found = suspects(self.agreed)
+        """Nodes whose answers were refused, or whose updates turn the wrong way, and why."""
+        found = dict(self.watch.named)
         for one in self.refused:
             found.setdefault(one["node"], f"round {one['round']}: {one['reason']}")
         return found
@@ -76,8 +77,11 @@ class State:
         arrays = {"vector": self.vector_P, "mean": self.mean_S, "std": self.std_S}
         server = self.server
         arrays |= {"first": server.first_P, "second": server.second_P, "control": server.control_P}
-        kept = ("round", "members", "history", "refused", "lost", "agreed")
+        arrays |= {f"{_CHANGE}{node}": change_P for node, change_P in self.watch.changes.items()}
+        arrays |= {f"{_START}{number}": start_P for number, start_P in self.watch.starts.items()}
+        kept = ("round", "members", "history", "refused", "lost")
         head = {name: getattr(self, name) for name in kept}
+        head["watch"] = {name: getattr(self.watch, name) for name in ("rounds", "cosines", "named")}
         head["plan"] = None if self.plan is None else self.plan.to_dict()
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         return safetensors.numpy.save(contiguous, {_KEY: json.dumps(head, allow_nan=False)})
@@ -89,6 +93,9 @@ class State:
         length = int.from_bytes(content[:8], "little")
         head = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
         plan = head.pop("plan")
+        changes = {name.removeprefix(_CHANGE): array for name, array in arrays.items() if name.startswith(_CHANGE)}
+        starts = {int(name.removeprefix(_START)): array for name, array in arrays.items() if name.startswith(_START)}
+        head["watch"] = Watch(changes, starts=starts, **head["watch"])
         server = ServerState(arrays["first"], arrays["second"], arrays["control"])
         numbers = {"vector_P": arrays["vector"], "mean_S": arrays["mean"], "std_S": arrays["std"], "server": server}
         return cls(plan=None if plan is None else Plan.model_validate(plan), **numbers, **head)

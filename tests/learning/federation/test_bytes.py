@@ -54,7 +54,8 @@ def test_with_node_level_privacy_only_the_noisy_update_is_told() -> None:
 def test_in_a_secure_federation_only_masked_numbers_are_told() -> None:
     sent = federate(plants(3, 40), FEDERATIONS["secure"])
     for message in map(decode, sent["node-2"]):
-        assert set(message.body) <= {"sensors", "labels", "task", "length", "outputs", "public", "sealed", "revealed"}
+        told = {"sensors", "labels", "task", "length", "outputs", "public", "sealed", "covered", "revealed"}
+        assert set(message.body) <= told
         assert set(message.arrays) <= {"masked"}
 
 
