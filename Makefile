@@ -75,6 +75,7 @@ bench: .venv/bench-ready .venv/mlserver-ready  ## epoch time over the bare step'
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
+	@$(BIN)/python -m benchmarks.metric_learning
 	@LEHR_MLSERVER=$$(ls .venv/mlserver/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.serving
 
 torture: setup   ## what takes longer to show, forty SIGKILLs at random moments of a loop, twenty of a training and of a plant, 500 corrupted checkpoints

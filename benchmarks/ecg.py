@@ -5,9 +5,10 @@ stretches sessions. 20 of the 69 records, drawn once, are the test; all that was
 `--part development`, which learns from two thirds of them and looks at the rest. Truth are the manual annotations.
 Writes benchmarks/out/ecg.json and ecg.png (ecg_development.json).
 
-Beside it: the mean of each record's first five beats, which sees five labelled beats of the very record; the same
-network untrained, and trained with plain triplets and with supervised contrastive loss; and an update of a network that
-knows four fifths of the records with the last fifth, beside the full training.
+Beside it: the mean of each record's first five beats, which sees five labelled beats of the very record. A smaller
+network, without the decoder, shows what losses do: untrained, and trained for as long with plain triplets, supervised
+contrastive and nested contrastive loss; and an update of one that knows four fifths of the records with the last fifth,
+beside the full training. What a finished seed left in benchmarks/out is not run again.
 """
 
 import argparse
@@ -60,6 +61,7 @@ TRAINING = RepresentationConfig(
     p_elements=16,
     k_samples=4,
     held_out=0.0,
+    loss=HierarchicalLossConfig(metric="nested_contrastive", lambda_metric=0.2),
     augmentation=SignalAugmentation(
         stretch=0.15,
         warp=0.25,
@@ -75,7 +77,9 @@ TRAINING = RepresentationConfig(
     ),
 )
 SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, SYNTHETIC_EPOCHS = 400, 8, 8
-SHOWN = ("nested contrastive", "mean of five beats")
+SMALLER = MODEL.model_copy(update={"decoder": "none", "decoding": "argmax"})
+COMPARED_EPOCHS = 10
+SHOWN = ("network", "mean of five beats")
 LENGTHS = (7, 50, 133, 300, 777)
 """At which the exported file is compared with the network."""
 
@@ -91,11 +95,9 @@ def records_of(signals: Signals, part: Literal["test", "development"]) -> tuple[
     """The records to learn from and those to look at."""
     drawn = np.random.default_rng(0).permutation(np.unique(signals.element_ids_N)).tolist()
     test, development = drawn[:TEST_RECORDS], drawn[TEST_RECORDS:]
-    return (
-        (development, test)
-        if part == "test"
-        else ([r for r in development if r not in development[::3]], development[::3])
-    )
+    if part == "test":
+        return development, test
+    return [record for record in development if record not in development[::3]], development[::3]
 
 
 def of_records(signals: Signals, records: Sequence[str]) -> Signals:
@@ -176,19 +178,24 @@ def retrieval(network: HierarchicalSignalNet, signals: Signals) -> dict[str, flo
     }
 
 
-def learn(signals: Signals, loss: HierarchicalLossConfig, seed: int) -> Learned:
+def learn(signals: Signals, seed: int) -> Learned:
     """A network trained on people who do not exist, then on some records."""
-    config = TRAINING.model_copy(update={"loss": loss, "seed": seed})
+    config = TRAINING.model_copy(update={"seed": seed})
     first = config.model_copy(update={"epochs": SYNTHETIC_EPOCHS})
     start = fit_representation(synthetic_beats(SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, seed), MODEL, first)
     fit_normaliser(start.network, signals)
     return fit_representation(signals, config=config, start=start.network)
 
 
+def compared(way: str, seed: int) -> RepresentationConfig:
+    """How the smaller network is trained with a loss."""
+    return TRAINING.model_copy(update={"loss": LOSSES[way], "epochs": COMPARED_EPOCHS, "seed": seed})
+
+
 def untrained(signals: Signals, seed: int) -> HierarchicalSignalNet:
     """The network before its first step, its normaliser fitted."""
     torch.manual_seed(seed)
-    network = HierarchicalSignalNet(signals.channels, tuple(signals.keypoints), MODEL)
+    network = HierarchicalSignalNet(signals.channels, tuple(signals.keypoints), SMALLER)
     fit_normaliser(network, signals)
     return network.eval()
 
@@ -207,8 +214,8 @@ def update_beside_retrain(known: Signals, full: Learned, unseen: Signals, seed: 
     drawn = np.random.default_rng([seed, 1]).permutation(np.unique(known.element_ids_N)).tolist()
     fifth = len(drawn) // 5
     old, new = of_records(known, drawn[fifth:]), of_records(known, drawn[:fifth])
-    config = TRAINING.model_copy(update={"loss": LOSSES[MAIN], "seed": seed})
-    before = learn(old, config.loss, seed)
+    config = compared(MAIN, seed)
+    before = fit_representation(old, SMALLER, config)
     updated = update_representation(before.network, choose_memory(old, config.memory_signals, seed), new, config)
     networks = {"before": before.network, "updated": updated.network, "retrained": full.network}
     return {
@@ -219,35 +226,42 @@ def update_beside_retrain(known: Signals, full: Learned, unseen: Signals, seed: 
     }
 
 
-def run(known: Signals, unseen: Signals, seed: int) -> dict[str, Any]:
-    """All that one seed shows."""
-    trained: dict[str, Learned] = {}
-    for way, loss in LOSSES.items():
-        trained[way] = learn(known, loss, seed)
-        print(seed, way, judge(trained[way].network, unseen), flush=True)
-    main_network = trained[MAIN].network
-    ways = {way: judge(learned.network, unseen) for way, learned in trained.items()}
+def find_waves(known: Signals, unseen: Signals, seed: int) -> dict[str, Any]:
+    """What the network finds, one seed."""
+    network = learn(known, seed).network
     return {
-        "ways": {"untrained": judge(untrained(known, seed), unseen), **ways},
-        "seconds": trained[MAIN].training.cost.seconds,
-        "onnx_parity": check_signal_parity(main_network, export_signals(main_network), LENGTHS, seed),
-        "update": update_beside_retrain(known, trained[MAIN], unseen, seed),
-        "positions": positions(main_network, manual(unseen)).round(3).tolist(),
+        **judge(network, unseen),
+        "onnx_parity": check_signal_parity(network, export_signals(network), LENGTHS, seed),
+        "positions": positions(network, manual(unseen)).round(3).tolist(),
     }
 
 
-def summary(runs: Sequence[Mapping[str, Any]], unseen: Signals) -> dict[str, Any]:
-    """Means over seeds; `together`: the mean of what their networks say."""
-    truth = manual(unseen)
-    keypoints = {way: _means([r["ways"][way]["keypoints_ms"] for r in runs]) for way in runs[0]["ways"]}
-    found = {way: _means([r["ways"][way]["retrieval"] for r in runs]) for way in runs[0]["ways"]}
-    together = error_ms(np.mean([r["positions"] for r in runs], axis=0), truth)
+def compare_losses(known: Signals, unseen: Signals, seed: int) -> dict[str, Any]:
+    """A smaller network trained with each loss, for as long; then an update beside a full training. One seed."""
+    trained = {way: fit_representation(known, SMALLER, compared(way, seed)) for way in LOSSES}
+    ways = {way: judge(learned.network, unseen) for way, learned in trained.items()}
     return {
-        "keypoints_ms": {"mean of five beats": five_beats_ms(unseen), **keypoints, "together": together},
-        "retrieval": found,
-        "updates": [r["update"] for r in runs],
-        "onnx_parity": max(r["onnx_parity"] for r in runs),
-        "seeds": [r["ways"][MAIN] for r in runs],
+        "ways": {"untrained": judge(untrained(known, seed), unseen), **ways},
+        "update": update_beside_retrain(known, trained[MAIN], unseen, seed),
+    }
+
+
+def summary(found: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, Any]], unseen: Signals) -> dict[str, Any]:
+    """Means over seeds; `together`: the mean of what their networks say."""
+    names = [MAIN, *(way for way in losses[0]["ways"] if way != MAIN)]
+    retrieved = {f"smaller, {way}": _means([r["ways"][way]["retrieval"] for r in losses]) for way in names}
+    together = error_ms(np.mean([r["positions"] for r in found], axis=0), manual(unseen))
+    return {
+        "keypoints_ms": {
+            "network": _means([r["keypoints_ms"] for r in found]),
+            "together": together,
+            "mean of five beats": five_beats_ms(unseen),
+            "the same, all records": FIVE_BEATS_MS,
+        },
+        "retrieval": {"network": _means([r["retrieval"] for r in found]), **retrieved},
+        "updates": [r["update"] for r in losses],
+        "onnx_parity": max(r["onnx_parity"] for r in found),
+        "seeds": [r["keypoints_ms"] for r in found],
     }
 
 
@@ -268,8 +282,11 @@ def main() -> None:
     known = thinned(recalibrated(of_records(signals, learned_records)), seed=0)
     unseen = of_records(signals, unseen_records)
     name = "ecg" if arguments.part == "test" else "ecg_development"
-    runs = [_kept(f"{name}_{seed}", lambda seed=seed: run(known, unseen, seed)) for seed in arguments.seeds]
-    results = summary(runs, unseen)
+    found = [_kept(f"{name}_waves_{seed}", lambda s=seed: find_waves(known, unseen, s)) for seed in arguments.seeds]
+    losses = [
+        _kept(f"{name}_losses_{seed}", lambda s=seed: compare_losses(known, unseen, s)) for seed in arguments.seeds
+    ]
+    results = summary(found, losses, unseen)
     print(table(results["keypoints_ms"], JUDGED, ".1f"))
     print(table(results["retrieval"], list(next(iter(results["retrieval"].values()))), ".3f"))
     print({key: results[key] for key in ("updates", "onnx_parity")})
@@ -280,7 +297,9 @@ def main() -> None:
 
 def _kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What an earlier run with these settings left, or else what the work gives, which is left for a later one."""
-    settings = repr((MODEL, TRAINING, LOSSES, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS, SYNTHETIC_EPOCHS))
+    settings = repr(
+        (MODEL, SMALLER, TRAINING, COMPARED_EPOCHS, LOSSES, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS, SYNTHETIC_EPOCHS)
+    )
     path = FOLDER / f"{name}.json"
     if path.exists():
         left = json.loads(path.read_text(encoding="utf-8"))
