@@ -89,6 +89,7 @@ bench: .venv/bench-ready .venv/mlserver-ready .venv/dp-ready  ## epoch time over
 	@$(BIN)/python -m benchmarks.gate
 	@$(BIN)/python -m benchmarks.validation
 	@$(BIN)/python -m benchmarks.drift_check
+	@$(BIN)/python -m benchmarks.metric_learning
 	@LEHR_MLSERVER=$$(ls .venv/mlserver/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.serving
 	@LEHR_DP_ACCOUNTING=$$(ls .venv/dp/bin/python 2>/dev/null) $(BIN)/python -m benchmarks.epsilon
 

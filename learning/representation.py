@@ -50,17 +50,17 @@ def fit_representation(
     model: HierarchicalConfig | None = None,
     config: RepresentationConfig | None = None,
     checkpoints: Path | None = None,
+    start: HierarchicalSignalNet | None = None,
 ) -> Learned:
-    """A fresh network that learns from all signals but those of the elements held out for early stopping.
+    """A network that learns from all signals but those of the elements held out for early stopping.
 
-    checkpoints: a folder; a training of the same signals and configuration that is found there goes on, to the bit.
+    start: a network whose weights it starts from, which stays as it is, normaliser included; None: fresh weights of
+    `model`. checkpoints: a folder; a training of the same signals and configuration found there goes on, to the bit.
     Raises ValueError for fewer than two elements, FloatingPointError where a loss is not finite.
     """
     model, config = model or HierarchicalConfig(), config or RepresentationConfig()
     learned, held_out = _hold_out(signals, config)
-    with seeded(config.seed, 0):
-        network = HierarchicalSignalNet(signals.channels, tuple(signals.keypoints), model)
-    fit_normaliser(network, learned)
+    network = _fresh(learned, model, config.seed) if start is None else deepcopy(start)
     sampler = _sampler(learned, config, config.p_elements, 0)
 
     def batches(epoch: int) -> Iterator[list[int]]:
@@ -134,6 +134,13 @@ def fit_normaliser(network: HierarchicalSignalNet, signals: Signals) -> None:
     std_C = values_CM.std(1)
     network.normaliser.mean_C.copy_(torch.from_numpy(values_CM.mean(1)))
     network.normaliser.std_C.copy_(torch.from_numpy(np.where(std_C > 0, std_C, 1.0)))
+
+
+def _fresh(signals: Signals, model: HierarchicalConfig, seed: int) -> HierarchicalSignalNet:
+    with seeded(seed, 0):
+        network = HierarchicalSignalNet(signals.channels, tuple(signals.keypoints), model)
+    fit_normaliser(network, signals)
+    return network
 
 
 def _represented(network: HierarchicalSignalNet, batch: SignalBatch) -> tuple[Floats, Floats]:

@@ -120,13 +120,14 @@ def test_reading_pauses_while_the_loop_lags(tmp_path: Path, clock: list[float]) 
 
 def test_messages_that_are_whole_files_become_files_of_the_inbox_each_content_once(tmp_path: Path) -> None:
     table = b"heat,speed\n1,2\n"
-    contents = [(table, "a.csv"), (table, None), (gzip.compress(table), None), (b"", None), (table * 9, None)]
+    packed = gzip.compress(table)
+    contents = [(table, "a.csv"), (table, None), (packed, None), (b"", None), (table * 9, None)]
     contents += [(b"x", "../x.csv"), (b"x", "x.onnx"), (b"PAR1", "b.parquet"), (b"x", "a\x00.csv")]
     log = Log(tmp_path, [Message("t", 0, i, content, name) for i, (content, name) in enumerate(contents)])
     consumer = FileConsumer(log, tmp_path, most_bytes=100, most_waiting=100, now=lambda: NOW)
     for _ in range(3):
         consumer.step()
-    assert sorted(file.read_bytes() for file in waiting(tmp_path)) == sorted([table, gzip.compress(table), b"PAR1"])
+    assert sorted(file.read_bytes() for file in waiting(tmp_path)) == sorted([table, packed, b"PAR1"])
     assert sorted(file.name.split(".", 2)[2] for file in waiting(tmp_path)) == ["csv", "csv.gz", "parquet"]
     assert (consumer.taken, log.rejected) == (3, [3, 4, 5, 6, 8])
     assert not list(tmp_path.parent.glob("x.csv"))

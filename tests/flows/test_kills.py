@@ -65,7 +65,7 @@ def champion_weights(ledger: Ledger, home: Path) -> dict[str, list[float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 60 * KILLS)
+@pytest.mark.timeout(240 + 60 * KILLS)
 def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, tmp_path: Path) -> None:
     """A run is killed a few times; more kills than these take several runs."""
     quiet = tmp_path / "quiet"

@@ -44,7 +44,7 @@ def test_a_batch_without_its_target_is_watched_and_learned_from_when_its_labels_
     assert late["labels"] == {"known": 0, "waiting": 0, "batches": [2]}
     assert (late["batch"], late["rows"]) == (4, ROWS)
     assert late["score_before"]["accuracy"] > 0.8
-    assert late["decision"] == {"action": "update", "reason": "200 rows since it last learned"}
+    assert late["decision"] == {"action": "update", "reason": "200 rows since it last learned", "fired": ["rows"]}
     assert late["gate"] is not None
     rows = stored(pipeline)
     assert rows.group_by("lehr_batch").len().sort("lehr_batch")["len"].to_list() == [ROWS] * 3

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from data.npz_files import write_npz
+from data.signal_sources import read_signals
 from data.signals import Signals, make_signals
 from learning.metric import HierarchicalLossConfig
 from learning.representation import (
@@ -16,6 +18,7 @@ from learning.representation import (
 )
 from learning.representation_config import RepresentationConfig
 from learning.representation_training import RepresentationTraining
+from learning.schedules import Constant
 from learning.signal_augmentation import SignalAugmentation
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
@@ -175,3 +178,29 @@ def test_without_keypoints_embeddings_are_learned_alone() -> None:
     )
     config = CONFIG.model_copy(update={"epochs": 2, "loss": HierarchicalLossConfig(metric="triplets")})
     assert represent(fit_representation(bare, MODEL, config).network, bare).positions == {}
+
+
+def test_the_lines_of_the_readme_run_on_an_npz_file(tmp_path: Path) -> None:
+    known = pulses(range(4))
+    arrays = {
+        "signals": known.values_NCT,
+        "lengths": known.lengths_N,
+        "element_ids": known.element_ids_N,
+        "session_ids": known.session_ids_N,
+        "keypoints": np.stack(list(known.keypoints.values()), axis=1),
+        "keypoint_names": np.array(list(known.keypoints)),
+    }
+    (tmp_path / "pulses.npz").write_bytes(write_npz(arrays))
+    signals = read_signals(tmp_path / "pulses.npz")
+    found = represent(fit_representation(signals).network, signals)
+    assert found.embeddings_NE.shape == (60, 64)
+    assert {name: positions.shape for name, positions in found.positions.items()} == {"top": (60,), "foot": (60,)}
+
+
+def test_a_training_starts_from_another_networks_weights_and_leaves_it(learned: Learned) -> None:
+    before = {name: tensor.clone() for name, tensor in learned.network.state_dict().items()}
+    config = CONFIG.model_copy(update={"epochs": 1, "batches": 2, "learning_rate": 1e-6, "schedule": Constant()})
+    again = fit_representation(pulses(range(4)), config=config, start=learned.network).network
+    assert all(torch.equal(before[name], tensor) for name, tensor in learned.network.state_dict().items())
+    assert torch.allclose(again.embedding.weight, learned.network.embedding.weight, atol=1e-4)
+    assert not torch.equal(again.embedding.weight, learned.network.embedding.weight)
