@@ -268,7 +268,7 @@ def summary(found: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, An
 def table(figures: Mapping[str, Mapping[str, float]], names: Sequence[str], form: str) -> str:
     """A line for each way."""
     rows = [["", *names], *([way, *(format(row[name], form) for name in names)] for way, row in figures.items())]
-    return "\n".join(f"{way:<24}" + "".join(f"{cell:>18}" for cell in cells) for way, *cells in rows)
+    return "\n".join(f"{way:<32}" + "".join(f"{cell:>18}" for cell in cells) for way, *cells in rows)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 Shapes: B signals, K keypoints, E numbers of an embedding.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -53,11 +53,12 @@ class HierarchicalLoss:
     """L_keypoint + λ · (L_session + L_element) of a batch.
 
     An anchor's positives are the signals of its session, its negatives those of other sessions of the same element;
-    one level up: the signals of its element, and those of other elements.
+    one level up: the signals of its element, and those of other elements. options: fields of the configuration, where
+    none is given: `HierarchicalLoss(lambda_metric=0.5, margin_session=0.1)`.
     """
 
-    def __init__(self, config: HierarchicalLossConfig | None = None) -> None:
-        self.config = config or HierarchicalLossConfig()
+    def __init__(self, config: HierarchicalLossConfig | None = None, **options: Any) -> None:
+        self.config = config or HierarchicalLossConfig(**options)
 
     def __call__(
         self,

@@ -7,7 +7,7 @@ E numbers of an embedding.
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -54,15 +54,20 @@ class _Seen(NamedTuple):
 class HierarchicalSignalNet(nn.Module):
     """Convolution blocks and a bidirectional GRU under an embedding head and a keypoint head.
 
-    keypoints: their names, or how many; there may be none. One step of the keypoint head spans `stride` samples.
+    keypoints: their names, or how many; there may be none. One step of their head spans `stride` samples. options:
+    fields of the configuration, where none is given: `HierarchicalSignalNet(2, ("onset", "peak"), embedding_dim=128)`.
     Raises ValueError for no channel and for a name that comes twice.
     """
 
     def __init__(
-        self, in_channels: int, keypoints: Sequence[str] | int = (), config: HierarchicalConfig | None = None
+        self,
+        in_channels: int,
+        keypoints: Sequence[str] | int = (),
+        config: HierarchicalConfig | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.config = config or HierarchicalConfig()
+        self.config = config or HierarchicalConfig(**options)
         self.in_channels, self.keypoints = in_channels, _names(keypoints)
         if in_channels < 1:
             raise ValueError(f"a signal has one channel or more, not {in_channels}")

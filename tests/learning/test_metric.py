@@ -146,6 +146,12 @@ def test_without_smoothing_the_target_is_the_step_that_holds_the_keypoint() -> N
     assert loss == pytest.approx(functional.cross_entropy(logits[:, :, 0], torch.tensor([3])))
 
 
+def test_settings_may_stand_in_the_call() -> None:
+    assert HierarchicalLoss(lambda_metric=0.5).config == HierarchicalLossConfig(lambda_metric=0.5)
+    with pytest.raises(ValueError, match="margin"):
+        HierarchicalLoss(margin=0.5)
+
+
 def test_the_whole_is_keypoints_and_lambda_times_both_levels() -> None:
     config = HierarchicalLossConfig(metric="triplets", lambda_metric=0.25)
     seen, truth = representation(torch.randn(8, 10, 1)), torch.arange(8.0)[:, None]

@@ -151,6 +151,12 @@ def test_scaled_by_itself_a_signal_is_the_same_at_any_gain() -> None:
     assert network(torch.zeros(1, 2, 24)).embeddings_BE.isfinite().all()
 
 
+def test_sizes_may_stand_in_the_call() -> None:
+    network = HierarchicalSignalNet(1, 2, channels=[4], hidden_units=3, embedding_dim=128)
+    assert network.config == HierarchicalConfig(channels=[4], hidden_units=3, embedding_dim=128)
+    assert network(torch.randn(2, 1, 9)).embeddings_BE.shape == (2, 128)
+
+
 def test_what_makes_no_network_is_refused() -> None:
     with pytest.raises(ValueError, match="one channel or more"):
         HierarchicalSignalNet(0, 3)
