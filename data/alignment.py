@@ -97,10 +97,10 @@ def _violation(positions_K: Values, targets: Mapping[str, float], length: int) -
     there = [(name, p) for name, p in zip(targets, positions_K, strict=True) if not np.isnan(p)]
     for name, position in there:
         if not 0 <= position <= length - 1:
-            return f"{name} at {position:g} lies outside the signal's {length} samples"
+            return f"{name} at {position:.4g} lies outside the signal's {length} samples"
     for (before, at), (after, then) in pairwise(there):
         if then <= at:
-            return f"{after} at {then:g} does not come after {before} at {at:g}"
+            return f"{after} at {then:.4g} does not come after {before} at {at:.4g}"
     return ""
 
 
