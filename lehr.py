@@ -5,7 +5,7 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from commands import federation, lines, loop, metrics, plant, receipts, remote, served, service, streams, tune
+from commands import federation, lines, loop, metrics, plant, receipts, remote, served, service, similar, streams, tune
 from service.calls import ServiceError
 from service.client import Client
 
@@ -18,6 +18,7 @@ COMMANDS = (
     *(receipts.predict, receipts.explain, receipts.verify),
     *(federation.federate, federation.node),
     *(service.serve, service.token, served.served, streams.consume),
+    *(similar.index, similar.similar),
 )
 for command in COMMANDS:
     app.command(command)

@@ -1,0 +1,161 @@
+"""Signals of files, represented by a model file and looked up in an index of embeddings.
+
+The index's folder holds the model file too, so that who searches later needs to name neither it nor its pipeline.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data.files import write_whole
+from data.ledger import Ledger
+from data.signal_config import SignalDataConfig
+from data.signal_sources import read_signals
+from data.signals import Signals
+from deployments.line import open_ledger
+from deployments.pipeline import PipelineConfig
+from deployments.settings import Settings
+from deployments.signal_export import SignalModel
+from deployments.versions import load_version
+from monitoring.similarity import Floats, Neighbours, Search, SimilarityIndex, check_model, extend_index, open_index
+from monitoring.similarity_files import MANIFEST, Embedded
+
+MODEL = "model.onnx"
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class RepresentedFile:
+    """The signals of a file, each with its id, embedding and predicted keypoints; source: their SHA-256."""
+
+    signals: Signals
+    ids: tuple[str, ...]
+    embeddings_NE: Floats
+    positions: dict[str, Floats]
+    source: str
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model file that represents signals; config: which columns of a file are what, where a pipeline says so."""
+
+    onnx: bytes
+    config: SignalDataConfig | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the model file."""
+        return hashlib.sha256(self.onnx).hexdigest()
+
+    def represent(self, file: Path) -> RepresentedFile:
+        """Embeddings and keypoints of a file's signals. Raises ValueError as `read_signals` and the model do."""
+        signals, model = read_signals(file, self.config), SignalModel(self.onnx)
+        places = [np.arange(n, min(n + _AT_ONCE, len(signals))) for n in range(0, len(signals), _AT_ONCE)]
+        parts = [model.represent(*_padded(signals, places_B)) for places_B in places]
+        positions_NK = np.concatenate([part.positions_BK for part in parts])
+        return RepresentedFile(
+            signals,
+            tuple(f"{file}:{row}" for row in range(1, len(signals) + 1)),
+            np.concatenate([part.embeddings_BE for part in parts]),
+            dict(zip(model.keypoints, positions_NK.T, strict=True)),
+            _digest(signals),
+        )
+
+
+def open_embedder(model: Path, settings: Settings) -> Embedder:
+    """The model of an ONNX file, or the champion of a pipeline file.
+
+    Raises ValueError where the file is not there, or the pipeline has no champion.
+    """
+    if model.suffix in (".yaml", ".yml"):
+        return _champion(model, settings)
+    try:
+        return Embedder(model.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{model}: {error.strerror}; give a model.onnx, or a pipeline file for its champion") from None
+
+
+def open_embedder_of(index: SimilarityIndex) -> Embedder:
+    """The model that the index was made with; raises ValueError where its file was changed or taken away."""
+    try:
+        found = Embedder((index.folder / MODEL).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{index.folder / MODEL}: {error.strerror}; name the model with --model") from None
+    check_model(index.manifest, found.sha256)
+    return found
+
+
+def index_files(files: Sequence[Path], folder: Path, embedder: Embedder) -> list[tuple[Path, int]]:
+    """Add the signals of files to the index in a folder; how many of each were new.
+
+    Raises ValueError as reading does, and where the index was made with another model.
+    """
+    added: list[tuple[Path, int]] = []
+    for file in files:
+        found = embedder.represent(file)
+        before = len(_open_or_make(folder, embedder))
+        signals = found.signals
+        embedded = Embedded(
+            found.embeddings_NE, found.ids, signals.element_ids_N, signals.session_ids_N, found.source
+        )  # fmt: skip
+        added.append((file, len(extend_index(folder, embedder.sha256, embedded)) - before))
+    return added
+
+
+def nearest_named(search: Search, index: SimilarityIndex, found: RepresentedFile, k: int) -> pl.DataFrame:
+    """The k nearest of each signal, itself left out where the index holds it, as a row each, nearest first.
+
+    Columns: signal (from 1), element, session, id, distance.
+    """
+    near = _others(search, index, found, k)
+    asked = np.repeat(np.arange(1, len(found.signals) + 1), near.places_QK.shape[1])
+    named = index.names(near.places_QK.ravel()).select("element", "session", "id")
+    return named.insert_column(0, pl.Series("signal", asked)).with_columns(distance=near.distances_QK.ravel())
+
+
+def _others(search: Search, index: SimilarityIndex, found: RepresentedFile, k: int) -> Neighbours:
+    own = index.place_of(found.source)
+    if own is None:
+        return search.nearest(found.embeddings_NE, k)
+    near = search.nearest(found.embeddings_NE, k + 1)
+    itself_QK = near.places_QK == own + np.arange(len(found.signals))[:, None]
+    return near.take(np.argsort(itself_QK, axis=1, kind="stable")[:, : min(k, len(index) - 1)])
+
+
+def _open_or_make(folder: Path, embedder: Embedder) -> SimilarityIndex | tuple[()]:
+    """The index, or nothing but its model where it is to be made."""
+    if (folder / MANIFEST).exists():
+        index = open_index(folder)
+        check_model(index.manifest, embedder.sha256)
+        return index
+    write_whole(folder / MODEL, embedder.onnx)
+    return ()
+
+
+def _champion(pipeline: Path, settings: Settings) -> Embedder:
+    config = PipelineConfig.load(pipeline)
+    ledger: Ledger = open_ledger(settings)
+    promotion = ledger.champion(config.name)
+    if promotion is None:
+        raise ValueError(f"the pipeline {config.name} has no version in production yet: lehr run {pipeline} --source …")
+    folder = settings.home / config.name / "versions" / str(promotion.version)
+    onnx = load_version(folder, ledger.version_hash(config.name, promotion.version)).onnx
+    data: object = config.data
+    return Embedder(onnx, data if isinstance(data, SignalDataConfig) else None)
+
+
+def _padded(signals: Signals, places_B: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    lengths_B = signals.lengths_N[places_B]
+    return np.ascontiguousarray(signals.values_NCT[places_B, :, : lengths_B.max()]), lengths_B
+
+
+def _digest(signals: Signals) -> str:
+    digest = hashlib.sha256(str(signals.values_NCT.shape).encode())
+    for array in (signals.values_NCT, signals.lengths_N, signals.element_ids_N, signals.session_ids_N):
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""Which element a signal is of, by its embedding, or that it is of none that is known.
+
+Shapes: N signals, E numbers of an embedding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.signals import Texts
+from monitoring.conformal import conformal_threshold
+from monitoring.similarity import Floats
+
+Method = Literal["neighbours", "linear"]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What signals were taken for.
+
+    elements_N: the likeliest of the known elements. strangeness_N: how little a signal is like any. known_N: whether it
+    is taken for that element; else it is rejected as one of an element that is not known.
+    """
+
+    elements_N: Texts
+    strangeness_N: Scores
+    known_N: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """Elements learned from embeddings; signals whose strangeness is over the threshold are rejected."""
+
+    threshold: float
+    scored: Callable[[Floats], tuple[Texts, Scores]]
+
+    def recognise(self, embeddings_NE: Floats) -> Recognised:
+        """The element of each signal, and whether it is one of those."""
+        elements_N, strangeness_N = self.scored(embeddings_NE)
+        return Recognised(elements_N, strangeness_N, strangeness_N <= self.threshold)
+
+
+def fit_recogniser(
+    known: tuple[Floats, Texts],
+    calibration_NE: Floats,
+    method: Method = "neighbours",
+    accepted: float = 0.95,
+    neighbours: int = 5,
+) -> Recogniser:
+    """Learn elements from embeddings and their element ids.
+
+    calibration_NE: of other signals of the same elements, which are exchangeable with those to come: of sessions that
+    are not among the known ones, where new sessions are to be recognised. At least `accepted` of such signals are
+    accepted. method: the votes of the nearest, which count by 1 / distance, with the distance to the furthest of them
+    as strangeness; or a linear probe (logistic regression), with the largest logit's negative (Vaze et al. 2022).
+    Raises ValueError for fewer than two elements, fewer embeddings than neighbours, and too few to calibrate on.
+    """
+    embeddings_NE, elements_N = known
+    if embeddings_NE.shape[:1] != elements_N.shape or len(np.unique(elements_N)) < 2:
+        raise ValueError(f"elements are told apart where there are two or more, got {np.unique(elements_N).tolist()}")
+    if method == "linear":
+        scored = _linear_probe(embeddings_NE, elements_N)
+    else:
+        scored = _nearest(embeddings_NE, elements_N, neighbours)
+    return Recogniser(conformal_threshold(scored(calibration_NE)[1], accepted), scored)
+
+
+def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Callable[[Floats], tuple[Texts, Scores]]:
+    from sklearn.neighbors import KNeighborsClassifier  # a second that other commands do without
+
+    if not 1 <= neighbours <= len(elements_N):
+        raise ValueError(f"{neighbours} neighbours among {len(elements_N)} embeddings; allowed is 1 to all of them")
+    classifier: Any = KNeighborsClassifier(neighbours, weights="distance", algorithm="brute")
+    classifier.fit(embeddings_NE.astype(np.float64), elements_N)
+
+    def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
+        asked = asked_NE.astype(np.float64)
+        return classifier.predict(asked), classifier.kneighbors(asked)[0][:, -1]
+
+    return scored
+
+
+def _linear_probe(embeddings_NE: Floats, elements_N: Texts) -> Callable[[Floats], tuple[Texts, Scores]]:
+    from sklearn.linear_model import LogisticRegression
+
+    probe: Any = LogisticRegression(C=100.0, max_iter=1000)
+    probe.fit(embeddings_NE.astype(np.float64), elements_N)
+
+    def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
+        logits: NDArray[np.float64] = probe.decision_function(asked_NE.astype(np.float64))
+        logits_NL = np.stack([-logits, logits], 1) if logits.ndim == 1 else logits
+        return probe.classes_[logits_NL.argmax(1)], -logits_NL.max(1)
+
+    return scored

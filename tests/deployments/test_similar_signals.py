@@ -1,0 +1,132 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from commands.similar import index as index_command
+from commands.similar import similar
+from data.ledger import Ledger
+from data.signals import Signals
+from data.synthetic_signals import SignalPlan, synthetic_signals
+from deployments.settings import Settings
+from deployments.signal_export import export_signals
+from deployments.similar_signals import index_files, nearest_named, open_embedder, open_embedder_of
+from deployments.versions import save_version
+from learning.representation import fit_normaliser, represent
+from models.config import HierarchicalConfig
+from models.hierarchical import HierarchicalSignalNet
+from monitoring.similarity import open_index
+
+PIPELINE = "name: cycles\ntask: regression\ndata: {target: y}\n"
+
+
+def write(signals: Signals, path: Path) -> Path:
+    columns = {"signals": signals.values_NCT, "lengths": signals.lengths_N}
+    ids = {"element_ids": signals.element_ids_N, "session_ids": signals.session_ids_N}
+    np.savez(path, **columns, **ids)
+    return path
+
+
+def network(signals: Signals, seed: int, size: int = 8) -> HierarchicalSignalNet:
+    torch.manual_seed(seed)
+    config = HierarchicalConfig(channels=[8], hidden_units=8, embedding_dim=size, dropout=0.0)
+    net = HierarchicalSignalNet(signals.channels, tuple(signals.keypoints), config)
+    fit_normaliser(net, signals)
+    return net.eval()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Signals:
+    signals = synthetic_signals(SignalPlan(elements=(0, 1, 2), signals=4), 0)
+    write(signals, tmp_path / "old.npz")
+    (tmp_path / "model.onnx").write_bytes(export_signals(network(signals, 0)))
+    return signals
+
+
+def test_the_nearest_are_those_of_the_networks_own_embeddings(tmp_path: Path, old: Signals) -> None:
+    new = synthetic_signals(SignalPlan(elements=(0, 2), sessions=(9,), signals=3), 0)
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    assert index_files([tmp_path / "old.npz"], tmp_path / "index", embedder) == [(tmp_path / "old.npz", len(old))]
+    index = open_index(tmp_path / "index")
+    found = embedder.represent(write(new, tmp_path / "new.npz"))
+    table = nearest_named(index, index, found, 4)
+    ours, theirs = (represent(network(old, 0), signals).embeddings_NE.astype(np.float64) for signals in (new, old))
+    far = np.linalg.norm(ours[:, None] - theirs, axis=2)
+    np.testing.assert_allclose(table["distance"].to_numpy().reshape(-1, 4), np.sort(far, 1)[:, :4], atol=1e-4)
+    assert table["signal"].to_list() == np.repeat(np.arange(1, 7), 4).tolist()
+    places = [int(name.rpartition(":")[2]) - 1 for name in table["id"]]
+    assert table["element"].to_list() == old.element_ids_N[places].tolist()
+    assert table["session"].to_list() == old.session_ids_N[places].tolist()
+
+
+def test_a_signal_is_not_found_as_its_own_neighbour(tmp_path: Path, old: Signals) -> None:
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    index_files([tmp_path / "old.npz"], tmp_path / "index", embedder)
+    assert index_files([tmp_path / "old.npz"], tmp_path / "index", embedder) == [(tmp_path / "old.npz", 0)]
+    index = open_index(tmp_path / "index")
+    table = nearest_named(index, index, embedder.represent(tmp_path / "old.npz"), 1000)
+    assert table.height == len(old) * (len(old) - 1)
+    own = table.filter(pl.col("id") == pl.format(f"{tmp_path / 'old.npz'}:{{}}", "signal"))
+    assert own.is_empty()
+
+
+def test_from_the_command_line(tmp_path: Path, old: Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "index"
+    with pytest.raises(ValueError, match="is a new index: name what represents its signals, --model"):
+        index_command(tmp_path / "old.npz", index=folder)
+    index_command(tmp_path / "old.npz", index=folder, model=tmp_path / "model.onnx")
+    index_command(tmp_path / "old.npz", index=folder)
+    similar(tmp_path / "old.npz", index=folder, neighbours=2, csv=tmp_path / "a.csv", html=tmp_path / "a.html")
+    printed = capsys.readouterr().out
+    assert "36 signals added" in printed
+    assert "was added before, nothing changed" in printed
+    assert "the first 20 of 36 signals" in printed
+    assert pl.read_csv(tmp_path / "a.csv").height == 72
+    page = (tmp_path / "a.html").read_text()
+    assert '<div class="plot" id="map"' in page
+    assert '<div class="plot" id="signal-5"' in page
+
+
+def test_another_model_is_refused_before_anything_is_compared(tmp_path: Path, old: Signals) -> None:
+    index_command(tmp_path / "old.npz", index=tmp_path / "index", model=tmp_path / "model.onnx")
+    other = tmp_path / "other.onnx"
+    other.write_bytes(export_signals(network(old, 1)))
+    for command in (similar, index_command):
+        with pytest.raises(ValueError, match="the index was made with another model"):
+            command(tmp_path / "old.npz", index=tmp_path / "index", model=other)
+    (tmp_path / "index" / "model.onnx").write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match="the index was made with another model"):
+        open_embedder_of(open_index(tmp_path / "index"))
+    (tmp_path / "index" / "model.onnx").unlink()
+    with pytest.raises(ValueError, match=r"model.onnx: No such file or directory; name the model with --model"):
+        similar(tmp_path / "old.npz", index=tmp_path / "index")
+
+
+def test_a_pipeline_file_stands_for_its_champion(tmp_path: Path, old: Signals) -> None:
+    pipeline, home = tmp_path / "cycles.yaml", tmp_path / "home"
+    pipeline.write_text(PIPELINE)
+    settings = Settings(home=home)
+    home.mkdir()
+    with pytest.raises(ValueError, match="cycles has no version in production yet"):
+        open_embedder(pipeline, settings)
+    onnx = (tmp_path / "model.onnx").read_bytes()
+    sha256 = save_version(home / "cycles" / "versions" / "1", onnx, {}, b"", pl.DataFrame({"batch": [1]}))
+    ledger = Ledger(settings.ledger_url, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    ledger.register_version("cycles", 1, sha256, None, 1, "replay")
+    ledger.promote("cycles", 1, None, {}, "first")
+    assert open_embedder(pipeline, settings).onnx == onnx
+    similar_index = tmp_path / "index"
+    index_command(tmp_path / "old.npz", index=similar_index, model=pipeline, home=home)
+    assert len(open_index(similar_index)) == len(old)
+
+
+def test_a_model_that_is_not_there_or_of_another_kind_is_said(tmp_path: Path, old: Signals) -> None:
+    with pytest.raises(ValueError, match=r"no.onnx: No such file or directory; give a model.onnx, or a pipeline file"):
+        open_embedder(tmp_path / "no.onnx", Settings(home=tmp_path))
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with pytest.raises(ValueError, match="onnxruntime does not take this ONNX file"):
+        index_command(tmp_path / "old.npz", index=tmp_path / "index", model=tmp_path / "bad.onnx")
+    assert not (tmp_path / "index").exists()
