@@ -53,10 +53,10 @@ def run(
         Where lehr keeps its state; default LEHR_HOME, or .lehr in the working directory.
     """
     from data.sources import iter_arrivals
-    from deployments.line import check_line
+    from deployments.kinds import check_any_line
 
     settings = settings_at(home)
-    check_line(pipeline, settings, iter_arrivals(source, batch_rows))
+    check_any_line(pipeline, settings, iter_arrivals(source, batch_rows))
     keep_quiet(settings)
     from flows.learn_continuously import learn_continuously
 

@@ -12,9 +12,9 @@ console = open_console()
 def ledger_of(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:
     """A pipeline's name and the ledger of its home."""
     from deployments.line import open_ledger
-    from deployments.pipeline import PipelineConfig
+    from deployments.pipeline_files import load_pipeline
 
-    return PipelineConfig.load(pipeline).name, open_ledger(settings_at(home))
+    return load_pipeline(pipeline).name, open_ledger(settings_at(home))
 
 
 def settings_at(home: Path | None) -> Settings:

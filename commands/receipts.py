@@ -79,13 +79,13 @@ def verify(pipeline: Path | None = None, *, expect: str | None = None, home: Pat
         Where lehr keeps its state.
     """
     from deployments.line import open_ledger
-    from deployments.pipeline import PipelineConfig
+    from deployments.pipeline_files import load_pipeline
     from deployments.verification import verify
 
     settings = settings_at(home)
     ledger = open_ledger(settings)
     known = ledger.pipelines()
-    names = known if pipeline is None else [PipelineConfig.load(pipeline).name]
+    names = known if pipeline is None else [load_pipeline(pipeline).name]
     if not known or not set(names) <= set(known):
         raise ValueError(
             f"nothing to verify under {settings.home}: its ledger knows {', '.join(known) or 'no pipeline'}"

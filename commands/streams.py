@@ -104,9 +104,9 @@ def consume(
         Where lehr keeps its state.
     """
     from deployments.line import inbox_of
-    from deployments.pipeline import PipelineConfig
+    from deployments.pipeline_files import load_pipeline
 
-    name, inbox = PipelineConfig.load(pipeline).name, inbox_of(pipeline, settings_at(home))
+    name, inbox = load_pipeline(pipeline).name, inbox_of(pipeline, settings_at(home))
     read = None if made.format == "file" else _reader(made.format, made.columns, name, home)
     source = of.open(name, inbox, made.seconds)
     console.print(f"{of.topic or of.stream} → {inbox}", highlight=False)

@@ -52,5 +52,5 @@ def quarantine_batch(folder: Path, arrival: Arrival, reason: str) -> Path:
 
 def _file_name(arrival: Arrival) -> str:
     """`line.csv[3]` → `line_3.csv`: a name that opens in the program for its suffix, and is no path."""
-    stem = re.sub(r"(\.csv\.gz|\.csv|\.parquet)(?=\[|$)", "", Path(arrival.name).name, flags=re.IGNORECASE)
+    stem = re.sub(r"(\.csv\.gz|\.csv|\.parquet|\.npz)(?=\[|$)", "", Path(arrival.name).name, flags=re.IGNORECASE)
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', stem).strip('._') or 'batch'}.{arrival.format}"

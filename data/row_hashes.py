@@ -55,6 +55,10 @@ def _digests(readings: NDArray[np.float32]) -> list[bytes]:
 def _hash_column(column: pl.Series) -> str:
     hasher = hashlib.sha256(f"{column.name} {column.dtype} {len(column)}\n".encode())
     hasher.update(np.packbits(column.is_null().to_numpy()).tobytes())
+    if isinstance(column.dtype, pl.List):
+        hasher.update(column.list.len().fill_null(0).to_numpy().astype("<i8").tobytes())
+        hasher.update(_hash_column(column.explode(empty_as_null=False)).encode())
+        return hasher.hexdigest()
     if column.dtype == pl.String:
         texts = column.fill_null("")
         hasher.update(texts.str.len_bytes().to_numpy().astype("<i8").tobytes())

@@ -37,7 +37,7 @@ def infer_suite(frame: pl.DataFrame, schema: Schema) -> dict[str, Any]:
     """
     expectations = [
         *_structure(schema),
-        *(e for c in schema.features for e in _feature(frame[c])),
+        *(e for c in schema.features for e in expect_numbers(frame[c])),
         *_roles(frame, schema),
     ]
     return suite_document("lehr", expectations, {"lehr": {"fingerprint": take_fingerprint(frame, schema)}})
@@ -105,7 +105,8 @@ def _structure(schema: Schema) -> list[dict[str, Any]]:
     ]
 
 
-def _feature(column: pl.Series) -> list[dict[str, Any]]:
+def expect_numbers(column: pl.Series) -> list[dict[str, Any]]:
+    """What was guessed of a column of numbers: about as many values as now, in about their range; as warnings."""
     expectations = [_present(column)]
     limits = _range(column)
     if limits is not None:

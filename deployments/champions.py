@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from deployments.export import load_state
-from deployments.line import Line
+from deployments.line import AnyLine, Line
 from deployments.scoring import OnnxModel
-from deployments.versions import load_version
+from deployments.versions import load_card, load_version
 from learning.candidate import Candidate
 from learning.memory import Memory
 from monitoring.reference import Reference
@@ -47,14 +47,36 @@ def lineage_of(line: Line) -> Version | None:
     not prove itself. What a search found or a job trained, and the gate refused, is another network:
     nothing goes on from it.
     """
+    number = lineage_number(line)
+    return None if number is None else version_of(line, number)
+
+
+def lineage_number(line: AnyLine) -> int | None:
+    """The number of the version that learning goes on from."""
     promotion = line.ledger.champion(line.name)
     if promotion is None:
         return None
     newest = line.ledger.latest_version(line.name, promotion.at, without=["tune", "job"])
-    return version_of(line, promotion.version if newest is None or newest <= _given_up(line) else newest)
+    return promotion.version if newest is None or newest <= _given_up(line) else newest
 
 
-def _given_up(line: Line) -> int:
+def learned_through(line: AnyLine) -> int | None:
+    """The number of the last batch that the lineage learned from; None before the first champion."""
+    number = lineage_number(line)
+    return None if number is None else card_of(line, number)["trained_through"]
+
+
+def card_of(line: AnyLine, number: int) -> dict[str, Any]:
+    """What a registered version is and where it comes from; raises ValueError where its card was changed."""
+    return load_card(line.version_folder(number), line.ledger.version_hash(line.name, number))
+
+
+def onnx_of(line: AnyLine, number: int) -> bytes:
+    """A registered version's file; raises ValueError where it is not what was registered."""
+    return load_version(line.version_folder(number), line.ledger.version_hash(line.name, number)).onnx
+
+
+def _given_up(line: AnyLine) -> int:
     """The newest version that the deadline of a shadow took out of the lineage; 0 where none was."""
     watched = line.ledger.latest_outcome(line.name, "watch", before=_AFTER_ALL)
     rivalry = None if watched is None else watched.get("rivalry")

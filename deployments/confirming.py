@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from data.entries import Promotion
 from deployments.estimates import labels_have_come
 from deployments.judging import judge_again
-from deployments.line import Line
+from deployments.line import AnyLine, Line
 from deployments.outcomes import Batch, Confirmed, OnEstimate, Revoked
 from deployments.promotion import roll_back
 from deployments.rivalry import export_again
@@ -26,7 +26,7 @@ def confirm(line: Line, batch: Batch) -> Confirmed | None:
     return Confirmed(promotion.version, promotion.sequence, verdict.passed, verdict.reason)
 
 
-def take_back_unconfirmed(line: Line, confirmed: Confirmed | None) -> Revoked | None:
+def take_back_unconfirmed(line: AnyLine, confirmed: Confirmed | None) -> Revoked | None:
     """Put the version that was replaced into production again where the labels do not bear the promotion out.
 
     A run that died after the swap finds it done.

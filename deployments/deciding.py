@@ -4,23 +4,22 @@ from datetime import UTC, datetime
 from itertools import takewhile
 
 from deployments.champion_checks import CORROBORATION
-from deployments.champions import lineage_of
-from deployments.line import Line
+from deployments.champions import learned_through
+from deployments.line import AnyLine
 from deployments.outcomes import WATCHED, Batch, Watched
 from deployments.setting_aside import faulty_batches
 from monitoring.causes import Triage
 from monitoring.config import LearningAction
-from monitoring.performance import Metric
+from monitoring.performance import AnyMetric
 from monitoring.policies import Situation
 from monitoring.score_drift import Scored
 
 
 def situation_of(
-    line: Line, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
+    line: AnyLine, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
 ) -> Situation:
     """The situation after the batch was watched and its cause named."""
-    lineage = lineage_of(line)
-    through = lineage.candidate.trained_through if lineage else 0
+    through = learned_through(line) or 0
     decisions = line.ledger.outcomes(line.name, "decide", since=through)  # the last it learned from, and all after it
     learned = [number for number, decision in decisions.items() if decision["action"] != "none"]
     arrivals = {entry.number: entry.arrived_at for entry in line.ledger.batches(line.name)}
@@ -48,7 +47,7 @@ def situation_of(
     )
 
 
-def _waiting(line: Line, number: int) -> int | None:
+def _waiting(line: AnyLine, number: int) -> int | None:
     """The batch, if its last candidate failed nothing but that one batch alone bore it out."""
     rungs = (f"judge:{rung}" for rung in ("retrain", "update", "patch"))
     judged = next((found for step in rungs if (found := line.ledger.outcomes(line.name, step, since=number))), {})
@@ -56,7 +55,7 @@ def _waiting(line: Line, number: int) -> int | None:
     return number if failed == [CORROBORATION] else None
 
 
-def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[Scored, ...]:
+def _scored_since_promoted(line: AnyLine, batch: Batch, watched: Watched) -> tuple[Scored, ...]:
     """What each sound batch left that the same champion scored, without another in between, up to this one."""
     faulty = faulty_batches(line.ledger, line.name)
     outcomes = line.ledger.latest_outcomes(line.name, "watch", before=batch.number)
@@ -66,17 +65,17 @@ def _scored_since_promoted(line: Line, batch: Batch, watched: Watched) -> tuple[
     return tuple(scored for scored in found if scored is not None)
 
 
-def _at(scores: dict[str, float] | None, metric: Metric) -> float | None:
+def _at(scores: dict[str, float] | None, metric: AnyMetric) -> float | None:
     return scores[metric] if scores else None
 
 
-def _rows_labelled(line: Line, since: int) -> int:
+def _rows_labelled(line: AnyLine, since: int) -> int:
     """How many rows came with a label, or got one later, from a number on."""
     stored, late = (line.ledger.outcomes(line.name, step, since=since).values() for step in ("store", "labels"))
     came = [outcome.get("rows_labelled", outcome["rows_train"] + outcome["rows_holdout"]) for outcome in stored]
     return sum(came) + sum(outcome["rows"] for outcome in late)
 
 
-def _score_when_promoted(line: Line, version: int | None) -> float | None:
+def _score_when_promoted(line: AnyLine, version: int | None) -> float | None:
     promotions = [p for p in line.ledger.history(line.name) if p.version == version and p.verdict is not None]
     return promotions[-1].verdict["score"] if promotions else None

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from data.config import DataConfig
 from deployments.announcements import ACCEPTED, DRIFT, DROPPED, LEARNING
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import AnyPipelineConfig, load_pipeline
 
 POOL = "lehr"
 TAG, LINE_TAG, REQUEST_TAG = "lehr", "lehr-line", "lehr-request"
@@ -72,7 +73,7 @@ def definitions(pipelines: Sequence[Path]) -> list[Definition]:
 
     Raises ValueError for a mistake in a pipeline file, and for two files with one pipeline's name.
     """
-    configs = [(path, PipelineConfig.load(path)) for path in pipelines]
+    configs = [(path, load_pipeline(path)) for path in pipelines]
     names = [config.name for _, config in configs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two pipeline files are named {', '.join(twice)}; a name stands for one pipeline")
@@ -91,18 +92,23 @@ def render(found: Sequence[Definition]) -> str:
     return head + yaml.safe_dump(document, sort_keys=False, width=110, allow_unicode=True)
 
 
-def _define(flow: str, path: Path, config: PipelineConfig) -> Definition:
+def _define(flow: str, path: Path, config: AnyPipelineConfig) -> Definition:
     minutes = config.schedule.watch_minutes
     return Definition(
         flow=flow,
         name=config.name,
-        description=f"{FLOWS[flow]}\n\nPipeline `{path}`: {config.task} of `{config.data.target}`.",
+        description=f"{FLOWS[flow]}\n\nPipeline `{path}`: {config.task} of {_what(config)}.",
         parameters={"pipeline": str(path)},
         cron=config.schedule.learn if flow == "learn-continuously" else None,
         interval_seconds=60 * minutes if flow == "watch-drift" and minutes is not None else None,
         triggers=(_due_trigger(config.name),) if flow == "retrain" else (),
         tags=(TAG, *_recovered_by(flow), config.name),
     )
+
+
+def _what(config: AnyPipelineConfig) -> str:
+    data = config.data
+    return f"`{data.target}`" if isinstance(data, DataConfig) else ", ".join(f"`{name}`" for name in data.signals)
 
 
 def _fleet(pipelines: Sequence[Path]) -> Definition:

@@ -114,7 +114,7 @@ def read_history(pipeline: Path, config: PipelineConfig, arrivals: Iterable[Arri
     """
     known = {arrival.id: arrival for arrival in arrivals}
     schema = resolve_schema(config.data, config.task, first_columns(config, known.values()))
-    path = suite_path_of(config, pipeline)
+    path = suite_path_of(config.validation, pipeline)
     suite = load_suite(path) if path.exists() else None
     batches: list[PastBatch] = []
     refused: list[Refused] = []

@@ -9,12 +9,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from data.config import ValidationConfig
 from data.feature_store import FeatureStore
 from data.ledger import Ledger
 from data.readers import read_columns
 from data.schema import Schema, resolve_schema
+from data.signal_config import SignalSchema
 from data.sources import Arrival
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline import AnyPipeline, PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.publishing import BrokerConfig, broker_config, publish
 from deployments.registry import Registry
 from deployments.settings import Settings
@@ -22,14 +25,15 @@ from learning.config import Strategy
 
 
 @dataclass(frozen=True)
-class Line:
+class AnyLine:
     """A pipeline with its ledger, feature store and registry; everything else is derived from these.
 
-    broker: where events are told besides Prefect; None: nowhere.
+    What its task makes of them is known to its kind (`deployments.kinds`). broker: where events are told besides
+    Prefect; None: nowhere.
     """
 
-    config: PipelineConfig
-    schema: Schema
+    config: AnyPipeline
+    schema: Schema | SignalSchema
     folder: Path
     suite_path: Path
     ledger: Ledger
@@ -41,11 +45,6 @@ class Line:
     def name(self) -> str:
         """The pipeline's name, by which the ledger knows it."""
         return self.config.name
-
-    @property
-    def window_length(self) -> int:
-        """Rows in one sample."""
-        return self.config.data.window.length
 
     @property
     def landing(self) -> Path:
@@ -64,6 +63,19 @@ class Line:
     def version_folder(self, version: int) -> Path:
         """Where a model version lies."""
         return self.folder / "versions" / str(version)
+
+
+@dataclass(frozen=True)
+class Line(AnyLine):
+    """A pipeline over rows: classification or regression."""
+
+    config: PipelineConfig
+    schema: Schema
+
+    @property
+    def window_length(self) -> int:
+        """Rows in one sample."""
+        return self.config.data.window.length
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,13 @@ class Overrides:
 NO_OVERRIDES = Overrides()
 
 
+def of_rows(line: AnyLine) -> Line:
+    """The line where its task is one of rows; raises ValueError where what is asked is not there for another."""
+    if not isinstance(line, Line):
+        raise ValueError(f"{line.name}: what was asked works on rows; it is not there for task: {line.config.task}")
+    return line
+
+
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger at the settings' address, on the clock of this machine."""
     return Ledger(settings.ledger_url, lambda: datetime.now(UTC))
@@ -100,7 +119,7 @@ def open_ledger(settings: Settings) -> Ledger:
 
 def inbox_of(pipeline: Path, settings: Settings) -> Path:
     """The folder where files wait for the pipeline's scheduled runs."""
-    config = PipelineConfig.load(pipeline)
+    config = load_pipeline(pipeline)
     given = config.schedule.inbox
     return settings.home / config.name / "inbox" if given is None else pipeline.parent / given
 
@@ -124,21 +143,24 @@ def open_line(
     works on the same pipeline for longer than the settings wait.
     """
     config = overrides.apply(PipelineConfig.load(pipeline))
-    folder = settings.home / config.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock", config.name, settings.wait_seconds):
+    with alone(settings, config.name) as folder:
         ledger = open_ledger(settings)
-        schema = _declared_schema(config, ledger, arrivals)
-        registry = Registry(settings.tracking_uri, config.name, settings.mlflow_pages)
-        registry.reconcile(ledger)
+        schema, suite = _declared_schema(config, ledger, arrivals), suite_path_of(config.validation, pipeline)
         store = FeatureStore(folder / "store", config.data.target)
-        broker = broker_config(settings)
-        line = Line(config, schema, folder, suite_path_of(config, pipeline), ledger, store, registry, broker)
+        registry, broker = connect(config.name, ledger, settings)
+        line = Line(config, schema, folder, suite, ledger, store, registry, broker)
         yield line
         tell_others(line)
 
 
-def tell_others(line: Line) -> None:
+def connect(name: str, ledger: Ledger, settings: Settings) -> tuple[Registry, BrokerConfig | None]:
+    """A pipeline's registry, which follows the ledger again, and where events are told besides Prefect."""
+    registry = Registry(settings.tracking_uri, name, settings.mlflow_pages)
+    registry.reconcile(ledger)
+    return registry, broker_config(settings)
+
+
+def tell_others(line: AnyLine) -> None:
     """Send what is to be told of the pipeline, where a broker is configured."""
     if line.broker is not None:
         publish(line.broker, line.ledger, line.folder, line.name)
@@ -156,23 +178,27 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
     folder, schema = settings.home / config.name, resolve_schema(config.data, config.task, kept["columns"])
     registry = Registry(settings.tracking_uri, config.name)
     store = FeatureStore(folder / "store", config.data.target)
-    suite, broker = suite_path_of(config, pipeline), broker_config(settings)
+    suite, broker = suite_path_of(config.validation, pipeline), broker_config(settings)
     return Line(config, schema, folder, suite, ledger, store, registry, broker)
 
 
 @contextmanager
-def _alone(path: Path, name: str, wait_seconds: float) -> Generator[None]:
+def alone(settings: Settings, name: str) -> Generator[Path]:
+    """A pipeline's folder, for one process at a time; raises ValueError as `open_line` does."""
+    folder = settings.home / name
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path, timeout=wait_seconds):
-            yield
+        with FileLock(folder / "lock", timeout=settings.wait_seconds):
+            yield folder
     except Timeout:
         raise ValueError(f"another process is at work on the pipeline {name}; wait until it has ended") from None
 
 
-def suite_path_of(config: PipelineConfig, pipeline: Path) -> Path:
-    if config.validation.suite == "auto":
+def suite_path_of(validation: ValidationConfig, pipeline: Path) -> Path:
+    """Where the suite of a pipeline file lies; raises ValueError where one is named that is not there."""
+    if validation.suite == "auto":
         return pipeline.with_suffix(".suite.json")
-    path = pipeline.parent / config.validation.suite
+    path = pipeline.parent / validation.suite
     if not path.is_file():
         raise ValueError(f"validation.suite: there is no file {path}; name one, or write auto")
     return path

@@ -2,20 +2,42 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from data.config import Config, DataConfig, Task, ValidationConfig
-from data.documents import check_document, load_document
+from data.documents import check_document, read_yaml
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from learning.search.config import TuningConfig
 from models.config import MlpConfig, ModelConfig
 from monitoring.config import DdmTrigger, DriftConfig, PriceTrigger, TriggerConfig, check_cron
-from monitoring.performance import METRICS, Metric
+from monitoring.performance import METRICS, AnyMetric, Metric
 
+KIND_OF_FILE = "pipeline file"
 DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
+
+
+class AnyPipeline(Protocol):
+    """What all pipeline files say, whatever their task."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def trigger(self) -> TriggerConfig: ...
+
+    @property
+    def schedule(self) -> "ScheduleConfig": ...
+
+    @property
+    def metric(self) -> AnyMetric:
+        """The metric that decides."""
+        ...
 
 
 class GateConfig(Config):
@@ -103,12 +125,14 @@ class PipelineConfig(Config):
 
         Raises ValueError that names every mistake with its key's path and what is allowed there.
         """
-        return load_document(cls, path, "pipeline file")
+        return cls.parse(read_yaml(path), str(path))
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], origin: str) -> Self:
         """Check a document that was read from `origin`; raises ValueError as `load` does."""
-        return check_document(cls, document, origin, "pipeline file")
+        if document.get("task") == "representation":
+            raise ValueError(f"{origin}: what was asked works on rows; it is not there for task: representation")
+        return check_document(cls, document, origin, KIND_OF_FILE)
 
     @model_validator(mode="before")
     @classmethod

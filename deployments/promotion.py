@@ -7,9 +7,9 @@ import numpy as np
 
 from data.entries import Promotion
 from data.ledger import Ledger
-from deployments.champions import version_of
+from deployments.champions import card_of, onnx_of, version_of
 from deployments.ladder import Rung
-from deployments.line import Line
+from deployments.line import AnyLine, Line
 from deployments.outcomes import Batch, Exported, Judged, Promoted
 from deployments.registry import Registry
 
@@ -17,24 +17,24 @@ ROLLED_BACK = "rolled back: "
 """How the reason of a promotion begins that puts an earlier version back."""
 
 
-def log_version(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> str:
+def log_version(line: AnyLine, batch: Batch, rung: Rung, exported: Exported, judged: Judged, register: bool) -> str:
     """Log a candidate as an MLflow run with its verdict; register it as a model version where it is to go live.
 
     Returns the run's id.
     """
-    version = version_of(line, exported.version)
+    card = card_of(line, exported.version)
     checks = {f"gate.{c.name}": c.value for c in judged.verdict.checks if c.value is not None}
-    metrics = {**checks, "cost.samples": float(version.card["cost"]["samples"])}
-    params = {"rung": rung, "strategy": version.card["strategy"], "batch": batch.name, "version": exported.version}
+    metrics = {**checks, "cost.samples": float(card["cost"]["samples"])}
+    params = {"rung": rung, "strategy": card["strategy"], "batch": batch.name, "version": exported.version}
     tags = {"lehr_batch": batch.id, "lehr_passed": str(judged.verdict.passed).lower()}
     run = line.registry.log_candidate(f"{batch.number}-{rung}-{exported.version}", params, metrics, tags)
     if register:
-        line.registry.register(exported.version, version.onnx, run)
+        line.registry.register(exported.version, onnx_of(line, exported.version), run)
     return run
 
 
 def promote_version(
-    line: Line, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str | None = None
+    line: AnyLine, batch: Batch, exported: Exported, judged: Judged, reason: str, run: str | None = None
 ) -> Promoted:
     """Swap the champion for this version in the ledger; run: the MLflow run that logged it.
 
@@ -77,7 +77,7 @@ def smoke_test(line: Line, version: int) -> None:
         raise SmokeTestError(f"version {version} predicts {served.tolist()} through the alias, not {expected.tolist()}")
 
 
-def take_promotion_back(line: Line, promoted: Promoted, previous: int | None) -> None:
+def take_promotion_back(line: AnyLine, promoted: Promoted, previous: int | None) -> None:
     """Put what was in production before a promotion back, in the ledger and in MLflow.
 
     A pipeline's first champion has nothing before it: it stays, and the error says so.

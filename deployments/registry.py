@@ -97,12 +97,16 @@ class Registry:
 
     def load_champion(self) -> OnnxModel:
         """The model that the alias leads to, from where MLflow keeps it."""
+        return OnnxModel(self.champion_file())
+
+    def champion_file(self) -> Path:
+        """The file that the alias leads to, brought from where MLflow keeps it."""
         import mlflow
 
         mlflow.set_tracking_uri(self.tracking_uri)
         uri = f"models:/{self.model_name}@{ALIAS}"
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri))
-        return OnnxModel(folder / "model.onnx")
+        return folder / "model.onnx"
 
     def _run(self, name: str) -> Any:
         found = self._client.search_runs([self._experiment], f"attributes.run_name = '{name}'", max_results=1)
@@ -168,14 +172,16 @@ def _sqlite_path(uri: str) -> Path | None:
 
 
 def _signature(model: Any) -> Any:
-    """The exported network's inputs and outputs, float32, with free sizes as −1."""
+    """The exported network's inputs and outputs, with free sizes as −1."""
     import numpy as np
+    import onnx as onnx_library
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     def spec(value: Any) -> Any:
         sizes = tuple(size.dim_value or -1 for size in value.type.tensor_type.shape.dim)
-        return TensorSpec(np.dtype("float32"), sizes, value.name)
+        kind = onnx_library.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        return TensorSpec(np.dtype(kind), sizes, value.name)
 
     graph = model.graph
     return ModelSignature(Schema([spec(v) for v in graph.input]), Schema([spec(v) for v in graph.output]))

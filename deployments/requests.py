@@ -10,8 +10,8 @@ from typing import Any
 
 from data.ledger import Ledger
 from deployments.attempts import count_attempt
-from deployments.champions import lineage_of
-from deployments.line import Line
+from deployments.champions import learned_through
+from deployments.line import AnyLine
 from deployments.outcomes import Batch
 from monitoring.policies import Decision
 
@@ -45,12 +45,12 @@ def request_id_of(run_key: str) -> str:
     return hashlib.sha256(f"request {run_key}".encode()).hexdigest()
 
 
-def decision_on(line: Line, batch: Batch, asked: Decision) -> Decision:
+def decision_on(line: AnyLine, batch: Batch, asked: Decision) -> Decision:
     """What was asked; none where it is an update and there is no batch that the line has not learned from."""
-    lineage = lineage_of(line)
-    if lineage is None:
+    through = learned_through(line)
+    if through is None:
         return Decision("bootstrap", asked.reason)
-    if asked.action == "update" and lineage.candidate.trained_through >= batch.number:
+    if asked.action == "update" and through >= batch.number:
         return Decision("none", f"{asked.reason}; but all {batch.number} batches were learned from already")
     return asked
 
@@ -71,7 +71,7 @@ def request_text(record: Mapping[str, Any]) -> str:
     return f"{decision['action']}: {decision['reason']} → {became}"
 
 
-def request_record(line: Line, batch: Batch) -> dict[str, Any]:
+def request_record(line: AnyLine, batch: Batch) -> dict[str, Any]:
     """A finished request's record, from what the steps wrote into the journal."""
     journal = line.ledger.journal(line.name, batch.id)
     judged = [journal[step] for step in journal if step.startswith("judge:")]

@@ -10,7 +10,7 @@ import polars as pl
 from data.windows import make_samples
 from deployments.champions import Version, lineage_of, version_of
 from deployments.export import check_parity
-from deployments.line import Line
+from deployments.line import AnyLine, Line
 from deployments.outcomes import Exported, Revoked, Rivalry, Watched
 from deployments.promotion import roll_back
 from monitoring.performance import row_losses, score
@@ -72,7 +72,7 @@ def _end_in_time(line: Line, rivalry: Rivalry) -> Rivalry:
     return replace(rivalry, over=True, ended=reason, given_up=rivalry.rival)
 
 
-def take_back(line: Line, watched: Watched) -> Revoked | None:
+def take_back(line: AnyLine, watched: Watched) -> Revoked | None:
     """Put the predecessor into production again where it has proven to be better; None where it has not.
 
     A run that died after the swap finds it done.

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.comparison import Floats
-from monitoring.performance import Metric, Predictions
+from monitoring.performance import SHARES, AnyMetric, Predictions
 
-SHARES: tuple[Metric, ...] = ("rmse", "mae")
 """Metrics whose gains and losses are a share of the champion's error, not points."""
 
 ENOUGH_ROWS = 100
@@ -149,6 +148,6 @@ def given(predictions: Predictions | None, whose: str) -> Predictions:
     return predictions
 
 
-def margin(configured: float | None, metric: Metric, points: float, share: float) -> float:
+def margin(configured: float | None, metric: AnyMetric, points: float, share: float) -> float:
     """What the pipeline allows, or the default: points, or a share for rmse and mae."""
     return configured if configured is not None else share if metric in SHARES else points

@@ -8,8 +8,8 @@ from prefect.runtime import flow_run
 
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.labels import holds_labels
-from deployments.line import Line, Overrides, inbox_of, open_line
+from deployments.kinds import kind_of, open_any_line
+from deployments.line import AnyLine, Overrides, inbox_of, of_rows
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
 from deployments.settings import Settings
@@ -56,7 +56,9 @@ def learn_continuously(
     if sources is None:
         return learn_from_inbox(Path(pipeline), settings, batch_rows, action)
     paths = [Path(source) for source in sources]
-    with open_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), Overrides(seed)) as line:
+    with open_any_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), Overrides(seed)) as line:
+        if compare:
+            of_rows(line)
         records = [learn_from_arrival(line, arrival, action, compare) for arrival in iter_arrivals(paths, batch_rows)]
         return build_report(line.name, line.config.task, line.config.metric, records)
 
@@ -68,7 +70,7 @@ def learn_from_inbox(
     inbox = inbox_of(pipeline, settings)
     if not waiting(inbox):
         return {"pipeline": pipeline.stem, "batches": []}
-    with open_line(pipeline, settings, iter_waiting(inbox, batch_rows)) as line:
+    with open_any_line(pipeline, settings, iter_waiting(inbox, batch_rows)) as line:
         records: list[dict[str, Any]] = []
         for file in waiting(inbox):  # another run may have taken some while this one waited for the line
             arrivals = iter_arrivals([file], batch_rows)
@@ -77,32 +79,32 @@ def learn_from_inbox(
         return build_report(line.name, line.config.task, line.config.metric, records)
 
 
-def learn_from_arrival(line: Line, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
+def learn_from_arrival(line: AnyLine, arrival: Arrival, action: LearningAction | None, compare: bool) -> dict[str, Any]:
     """One batch through the loop; returns its record for the report."""
     batch, finished = ingest_arrival(line, arrival)
-    late = holds_labels(arrival, line.schema)
+    late = kind_of(line).brings_labels(arrival)
     return tell_batch(line, finished or _learn_from_batch(line, batch, action, compare, late))
 
 
 def _learn_from_batch(
-    line: Line, batch: Batch, action: LearningAction | None, compare: bool, late: bool
+    line: AnyLine, batch: Batch, action: LearningAction | None, compare: bool, late: bool
 ) -> dict[str, Any]:
     fired: tuple[TriggerKind, ...] = ()
     watched, triaged = take_batch(line, batch, late)
     if watched is not None:
         if compare:
-            compare_batch(line, batch)
+            compare_batch(of_rows(line), batch)
         decision = decide_on_batch(line, batch, watched, triaged, action)
         fired = decision.fired
         promoted = not (triaged is not None and triaged.faulty) and _promote_shadow(line, batch, watched)
         if not promoted and (passed := climb(line, batch, decision.action)):
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
         if compare:
-            retrain_compared_with(line, batch)
+            retrain_compared_with(of_rows(line), batch)
     return finish_batch(line, batch, fired)
 
 
-def _promote_shadow(line: Line, batch: Batch, watched: Watched) -> bool:
+def _promote_shadow(line: AnyLine, batch: Batch, watched: Watched) -> bool:
     """Put the version in the shadow into production once it has proven itself; whether it went there."""
     rivalry = watched.rivalry
     if rivalry is None or rivalry.role != "shadow" or not rivalry.wager.proven:

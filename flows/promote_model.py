@@ -7,9 +7,10 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import Line, open_ledger, open_line
+from deployments.kinds import open_any_line
+from deployments.line import AnyLine, open_ledger
 from deployments.outcomes import Batch, Passed
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.requests import open_request
 from deployments.settings import Settings
 from monitoring.policies import Decision
@@ -47,20 +48,20 @@ def promote_model(
     """
     settings = Settings() if home is None else Settings(home=Path(home))
     said = {"version": version, "reason": reason, "approval": require_approval}
-    name = PipelineConfig.load(Path(pipeline)).name
+    name = load_pipeline(Path(pipeline)).name
     batch, asked = open_request(open_ledger(settings), name, run_key or str(flow_run.id), said)
-    with open_line(Path(pipeline), settings, []) as line:
+    with open_any_line(Path(pipeline), settings, []) as line:
         decision = note_decision(line, batch, Decision("update", asked["reason"]))
         passed = _judge(line, batch, asked["version"])
     if passed is not None and asked["approval"] and not ask_approval(line, batch, passed, approval_minutes).approve:
         passed = None
-    with open_line(Path(pipeline), settings, []) as line:
+    with open_any_line(Path(pipeline), settings, []) as line:
         if passed is not None:
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
         return finish_request(line, batch)
 
 
-def _judge(line: Line, batch: Batch, version: int) -> Passed | None:
+def _judge(line: AnyLine, batch: Batch, version: int) -> Passed | None:
     exported = export_shadow(line, batch, "shadow", version)
     judged = judge_candidate(line, batch, "shadow", exported)
     if judged.verdict.passed:

@@ -8,9 +8,10 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import Line, Overrides, open_ledger, open_line
+from deployments.kinds import open_any_line
+from deployments.line import AnyLine, Overrides, open_ledger
 from deployments.outcomes import Batch, Passed
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.requests import open_request
 from deployments.settings import Settings
 from learning.config import Strategy
@@ -53,10 +54,10 @@ def retrain(
     """
     settings = Settings() if home is None else Settings(home=Path(home))
     said = {"action": action, "reason": reason, "strategy": strategy, "epochs": epochs, "approval": require_approval}
-    name = PipelineConfig.load(Path(pipeline)).name
+    name = load_pipeline(Path(pipeline)).name
     batch, asked = open_request(open_ledger(settings), name, run_key or str(flow_run.id), said)
     overrides = Overrides(epochs=asked["epochs"], strategy=asked["strategy"])
-    with open_line(Path(pipeline), settings, [], overrides) as line:
+    with open_any_line(Path(pipeline), settings, [], overrides) as line:
         decision = decide_on_request(line, batch, Decision(asked["action"], asked["reason"]))
         passed = climb(line, batch, decision.action)
         if passed is None or not asked["approval"]:
@@ -64,11 +65,11 @@ def retrain(
     # A person may take hours: meanwhile the line is free for the loop, and the swap finds out whether it moved on.
     approved = ask_approval(line, batch, passed, approval_minutes)
     decision = replace(decision, reason=f"{decision.reason}; approved: {approved.reason}")
-    with open_line(Path(pipeline), settings, [], overrides) as line:
+    with open_any_line(Path(pipeline), settings, [], overrides) as line:
         return _close(line, batch, passed if approved.approve else None, decision)
 
 
-def _close(line: Line, batch: Batch, passed: Passed | None, decision: Decision) -> dict[str, Any]:
+def _close(line: AnyLine, batch: Batch, passed: Passed | None, decision: Decision) -> dict[str, Any]:
     if passed is not None:
         promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
     return finish_request(line, batch)

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import open_line
+from deployments.kinds import open_any_line
 from deployments.promotion import roll_back as put_back
 from deployments.settings import Settings
 from tasks.announce import announce_rollback
@@ -33,7 +33,7 @@ def roll_back(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
-    with open_line(Path(pipeline), settings, []) as line:
+    with open_any_line(Path(pipeline), settings, []) as line:
         promotion = put_back(line.ledger, line.registry, line.name, reason, version)
         announce_rollback(line, promotion)
         return {"pipeline": line.name, "version": promotion.version, "was": promotion.previous, "reason": reason}

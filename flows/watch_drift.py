@@ -9,10 +9,11 @@ from prefect.runtime import flow_run
 
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.labels import holds_labels
-from deployments.line import Line, inbox_of, open_ledger, open_line, read_line
+from deployments.kinds import kind_of, open_any_line
+from deployments.line import AnyLine, inbox_of, open_ledger, read_line
 from deployments.outcomes import Batch
 from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.report import build_report
 from deployments.settings import Settings
 from monitoring.config import TriggerKind
@@ -45,7 +46,7 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
     inbox = inbox_of(Path(pipeline), settings)
     if not waiting(inbox):
         return {"pipeline": Path(pipeline).stem, "batches": []}
-    with open_line(Path(pipeline), settings, iter_waiting(inbox)) as line:
+    with open_any_line(Path(pipeline), settings, iter_waiting(inbox)) as line:
         records: list[dict[str, Any]] = []
         for file in waiting(inbox) if line.ledger.champion(line.name) else []:
             records += [_watch_arrival(line, arrival) for arrival in iter_arrivals([file])]
@@ -54,16 +55,17 @@ def watch_drift(pipeline: str, home: str | None = None) -> dict[str, Any]:
 
 
 def _watch_served(pipeline: Path, settings: Settings) -> None:
-    if open_ledger(settings).champion(PipelineConfig.load(pipeline).name) is not None:
+    config = load_pipeline(pipeline)
+    if isinstance(config, PipelineConfig) and open_ledger(settings).champion(config.name) is not None:
         watch_what_is_served(read_line(pipeline, settings), datetime.now(UTC))
 
 
-def _watch_arrival(line: Line, arrival: Arrival) -> dict[str, Any]:
+def _watch_arrival(line: AnyLine, arrival: Arrival) -> dict[str, Any]:
     batch, finished = ingest_arrival(line, arrival)
-    return tell_batch(line, finished or _watch_batch(line, batch, holds_labels(arrival, line.schema)))
+    return tell_batch(line, finished or _watch_batch(line, batch, kind_of(line).brings_labels(arrival)))
 
 
-def _watch_batch(line: Line, batch: Batch, late: bool) -> dict[str, Any]:
+def _watch_batch(line: AnyLine, batch: Batch, late: bool) -> dict[str, Any]:
     fired: tuple[TriggerKind, ...] = ()
     due = False
     watched, triaged = take_batch(line, batch, late)

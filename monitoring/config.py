@@ -28,6 +28,12 @@ class DriftConfig(_MonitoringConfig):
     report: Literal["on_drift", "always", "never"] = Field(default="on_drift", description="Evidently's page")
 
 
+class ClusterDriftConfig(_MonitoringConfig):
+    """The budget of false alarms of the evidence that elements' clusters have moved."""
+
+    false_alarms_per_year: float = Field(default=0.05, gt=0, le=365, description="over all elements, at a batch a day")
+
+
 class _Trigger(_MonitoringConfig):
     action: LearningAction = "update"
 

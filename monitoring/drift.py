@@ -1,7 +1,7 @@
 """Whether a batch differs from the champion's reference by more than chance and autocorrelation explain."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -53,7 +53,7 @@ class DriftReport:
     predictions: Distance | None
     note: str
     evidence: DriftEvidence
-    statistic: Statistic = "wasserstein"
+    statistic: Statistic | Literal["centre"] = "wasserstein"
 
     def most_drifted(self, count: int) -> list[str]:
         """The features that lie farthest from the reference, measured by their thresholds."""

@@ -11,12 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Metric = Literal["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rmse", "mae"]
+SignalMetric = Literal[
+    "element_recall_at_1",
+    "element_map_at_r",
+    "session_recall_at_1",
+    "session_map_at_r",
+    "keypoint_mae",
+    "keypoint_within",
+]
+"""Of representations (`monitoring.representation`)."""
+AnyMetric = Metric | SignalMetric
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"),
     "regression": ("rmse", "mae"),
 }
-LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "rmse", "mae"})
+LOWER_IS_BETTER: frozenset[AnyMetric] = frozenset({"log_loss", "rmse", "mae", "keypoint_mae"})
+SHARES: frozenset[AnyMetric] = frozenset({"rmse", "mae", "keypoint_mae"})
+"""Those whose gain is a share of the old score."""
 CLASS_METRICS: frozenset[Metric] = frozenset({"balanced_accuracy", "macro_f1"})
 
 Predictions = NDArray[np.float32]
@@ -69,9 +81,9 @@ def score_all(task: str, predictions: Predictions, targets_B: NDArray[Any]) -> d
     return {m: score(m, predictions, targets_B) for m in METRICS[task]}
 
 
-def gain(metric: Metric, score_new: float, score_old: float) -> float:
-    """How much better the new score is: a difference, for rmse and mae as a share of the old score."""
-    if metric in ("rmse", "mae"):
+def gain(metric: AnyMetric, score_new: float, score_old: float) -> float:
+    """How much better the new score is: a difference, for `SHARES` as a share of the old score."""
+    if metric in SHARES:
         return (score_old - score_new) / max(score_old, 1e-12)
     return score_old - score_new if metric in LOWER_IS_BETTER else score_new - score_old
 

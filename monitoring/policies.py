@@ -26,7 +26,7 @@ from monitoring.config import (
     TriggerKind,
 )
 from monitoring.drift import DriftReport
-from monitoring.performance import Metric, gain
+from monitoring.performance import AnyMetric, gain
 from monitoring.score_drift import Scored, losses_rose
 
 CLOCKS = (RowsTrigger, ScheduleTrigger, ManualTrigger)
@@ -59,7 +59,7 @@ class Situation:
 
     champion: int | None
     drift: DriftReport | None
-    metric: Metric
+    metric: AnyMetric
     score_then: float | None
     score_now: float | None
     rows_since: int
@@ -186,7 +186,7 @@ def _score_drift(trigger: ScoreDriftTrigger, situation: Situation) -> tuple[bool
     return fires, f"the losses {found} by {trigger.detector} over {batches} batches since the promotion"
 
 
-def points_lost(metric: Metric, scores: Sequence[float], score_then: float | None) -> float:
+def points_lost(metric: AnyMetric, scores: Sequence[float], score_then: float | None) -> float:
     """How many hundredths the scores fall short of the one before them, all together; for rmse and mae of that one."""
     if score_then is None:
         return 0.0

@@ -42,17 +42,19 @@ def retrieve(
     kinds_N: NDArray[np.integer],
     left_out_N: NDArray[np.integer] | None = None,
     asked_N: NDArray[np.bool_] | None = None,
+    found_N: NDArray[np.bool_] | None = None,
 ) -> Retrieved:
     """Look for each query among all others by Euclidean distance.
 
     kinds_N: elements, or sessions. left_out_N: what shares this number with a query is no neighbour of it: at element
-    level the sessions, as a signal of the same session says little about the element. asked_N: which are queries.
+    level the sessions, as a signal of the same session says little about the element. asked_N: which are queries;
+    found_N: which may be found (None: all).
     Of neighbours that are equally far those of another kind come first, so that embeddings which are all alike find
     nothing. Raises ValueError for an embedding that is not finite, and for columns of different lengths.
     """
     count = len(embeddings_NE)
     asked_N = np.ones(count, np.bool_) if asked_N is None else asked_N
-    columns = [kinds_N, asked_N, *([] if left_out_N is None else [left_out_N])]
+    columns = [column for column in (kinds_N, asked_N, left_out_N, found_N) if column is not None]
     if any(column.shape != (count,) for column in columns):
         raise ValueError(f"{count} embeddings need as many kinds, got {[column.shape for column in columns]}")
     if not np.isfinite(embeddings_NE).all():
@@ -60,7 +62,8 @@ def retrieve(
     hits_N, precisions_N = np.full(count, np.nan), np.full(count, np.nan)
     for places_Q, squares_QN in _chunks(embeddings_NE.astype(np.float64), np.flatnonzero(asked_N)):
         kind_QN = kinds_N[places_Q, None] == kinds_N
-        ours_QN, others_QN = kind_QN.copy(), ~kind_QN
+        there_QN = np.broadcast_to(True if found_N is None else found_N, kind_QN.shape)
+        ours_QN, others_QN = kind_QN & there_QN, ~kind_QN & there_QN
         ours_QN[np.arange(len(places_Q)), places_Q] = False
         if left_out_N is not None:
             near_QN = left_out_N[places_Q, None] == left_out_N

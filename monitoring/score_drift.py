@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.config import AdwinTrigger, DdmTrigger, PageHinkleyTrigger, ScoreDriftTrigger
-from monitoring.performance import Metric, Predictions, row_losses
+from monitoring.performance import AnyMetric, Metric, Predictions, row_losses
 
 MOST_LOSSES = 200
 MOST_ERRORS = 1_000
@@ -39,7 +39,7 @@ def scored_rows(metric: Metric, predictions: Predictions, targets_B: NDArray[Any
     return Scored(tuple(float(part.mean()) for part in parts), "".join("01"[int(wrong)] for wrong in wrong_B[places]))
 
 
-def losses_rose(trigger: ScoreDriftTrigger, metric: Metric, since: Sequence[Scored]) -> bool:
+def losses_rose(trigger: ScoreDriftTrigger, metric: AnyMetric, since: Sequence[Scored]) -> bool:
     """Whether the detector finds in the latest batch that losses have risen.
 
     since: all batches that the champion scored since its promotion, the latest last. Losses of values (rmse, mae) are

@@ -15,6 +15,8 @@ def sight_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
     if not watched:
         return []
     evidence = watched[-1]["evidence"]
+    if watched[-1].get("statistic") == "centre":  # of sessions, which have no deviations to be told in
+        return _muted(evidence["muted"])
     return [*_detectable(evidence["detectable"]), *_muted(evidence["muted"])]
 
 

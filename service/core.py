@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from data.ledger import Ledger
 from data.training_runs import TrainingRun, TrainingRuns
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.settings import Settings
 from service.counters import Counters
 from service.federation.federating import Federations
@@ -89,7 +89,7 @@ def make_core(settings: Settings, service: ServiceSettings, pipelines: Sequence[
     forget_old_keys(settings.home, now())
     given = service.tokens
     source = tokens_path(settings.home) if given is None else parse_tokens(given, "LEHR_SERVE_TOKENS")
-    files = {PipelineConfig.load(path).name: path for path in pipelines}
+    files = {load_pipeline(path).name: path for path in pipelines}
     runs = TrainingRuns(settings.ledger_url, now)
     trainings = Trainings(settings, runs, service.trainings_at_once, service.stop_seconds)
     ledger = Ledger(settings.ledger_url, now)

@@ -10,13 +10,15 @@ from prefect.events.worker import EventsWorker
 from data.entries import Promotion
 from deployments.announcements import ROLLED_BACK, Announcement, announcements
 from deployments.definitions import pipeline_resource
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch
 from deployments.publishing import note
 from monitoring.config import TriggerKind
 
 
-def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Collection[TriggerKind], due: bool) -> None:
+def announce_batch(
+    line: AnyLine, batch: Batch, record: dict[str, Any], fired: Collection[TriggerKind], due: bool
+) -> None:
     """Emit the batch's events and wait until they are sent: a step that is journalled is not done again.
 
     One that was emitted before a crash has the same id the second time.
@@ -24,7 +26,7 @@ def announce_batch(line: Line, batch: Batch, record: dict[str, Any], fired: Coll
     announce(line, batch.id, announcements(record, fired, due))
 
 
-def announce(line: Line, what: str, found: Sequence[Announcement]) -> None:
+def announce(line: AnyLine, what: str, found: Sequence[Announcement]) -> None:
     """Put events into the outbox and emit them, and wait until they are sent; what: the id of what they are about."""
     if line.broker is not None:
         note(line.folder, line.name, what, found)
@@ -33,7 +35,7 @@ def announce(line: Line, what: str, found: Sequence[Announcement]) -> None:
     EventsWorker.instance().wait_until_empty()
 
 
-def emit(line: Line, what: str, announcement: Announcement) -> None:
+def emit(line: AnyLine, what: str, announcement: Announcement) -> None:
     """Emit one event about the pipeline; what: the id of what it is about, so that a second time is the same event."""
     resource = {"prefect.resource.id": pipeline_resource(line.name), "prefect.resource.name": line.name}
     emit_event(
@@ -44,7 +46,7 @@ def emit(line: Line, what: str, announcement: Announcement) -> None:
     )
 
 
-def announce_rollback(line: Line, promotion: Promotion) -> None:
+def announce_rollback(line: AnyLine, promotion: Promotion) -> None:
     """Emit that a person put an earlier version back."""
     payload = {"version": promotion.version, "was": promotion.previous, "reason": promotion.reason}
     emit(line, f"promotion {promotion.sequence}", Announcement(ROLLED_BACK, payload, {}))

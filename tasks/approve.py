@@ -5,7 +5,7 @@ from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Approved, Batch, Passed
 from deployments.report import verdict_markdown
 from tasks.step import step
@@ -21,7 +21,7 @@ class Approval(RunInput):
 
 
 @step("approve", Approved)
-def ask_approval(line: Line, batch: Batch, passed: Passed, minutes: float) -> Approved:
+def ask_approval(line: AnyLine, batch: Batch, passed: Passed, minutes: float) -> Approved:
     """Pause the run until a person answers; without an answer in time the candidate is refused."""
     verdict = verdict_markdown(line.name, batch, passed.rung, passed.exported, passed.judged)
     form = Approval.with_initial_data(description=verdict)

@@ -1,7 +1,7 @@
 """Climb: one rung of the ladder after another until the gate is content."""
 
 from deployments.ladder import Rung, next_rung
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Passed
 from monitoring.config import Action
 from tasks.export import export_candidate
@@ -10,7 +10,7 @@ from tasks.learn import learn_from_batch
 from tasks.promote import log_refused
 
 
-def climb(line: Line, batch: Batch, action: Action) -> Passed | None:
+def climb(line: AnyLine, batch: Batch, action: Action) -> Passed | None:
     """The first candidate that passes the gate; None where none does. Those refused are logged with their reasons."""
     tried: tuple[Rung, ...] = ()
     champion_holds = False

@@ -1,7 +1,7 @@
 """Decide: what to do with a batch, and why."""
 
 from deployments.deciding import situation_of
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Watched
 from monitoring.causes import Triage
 from monitoring.config import LearningAction
@@ -11,7 +11,7 @@ from tasks.step import step
 
 @step("decide", Decision)
 def decide_on_batch(
-    line: Line, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
+    line: AnyLine, batch: Batch, watched: Watched, triaged: Triage | None, manual: LearningAction | None
 ) -> Decision:
     """Apply the pipeline's trigger policy to what was watched and named."""
     return decide(line.config.trigger, situation_of(line, batch, watched, triaged, manual))

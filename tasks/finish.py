@@ -6,7 +6,7 @@ from prefect import get_run_logger
 
 from data.landing import clear_landing
 from deployments.drafts import clear_drafts
-from deployments.line import Line, tell_others
+from deployments.line import AnyLine, tell_others
 from deployments.outcomes import Batch
 from deployments.report import batch_record
 from monitoring.config import TriggerKind
@@ -16,7 +16,7 @@ from tasks.step import step
 
 
 @step("finish", dict[str, Any])
-def finish_batch(line: Line, batch: Batch, fired: tuple[TriggerKind, ...] = (), due: bool = False) -> dict[str, Any]:
+def finish_batch(line: AnyLine, batch: Batch, fired: tuple[TriggerKind, ...] = (), due: bool = False) -> dict[str, Any]:
     """Gather what the steps said into one record, announce it, and clear what only they needed.
 
     fired: the kinds of trigger that fire on it. due: learning from it is left to a run of its own.
@@ -30,7 +30,7 @@ def finish_batch(line: Line, batch: Batch, fired: tuple[TriggerKind, ...] = (), 
     return record
 
 
-def tell_batch(line: Line, record: dict[str, Any]) -> dict[str, Any]:
+def tell_batch(line: AnyLine, record: dict[str, Any]) -> dict[str, Any]:
     """Say on the terminal, in the run's log, and to other systems what became of a batch."""
     tell_others(line)
     text = batch_line(record, line.config.metric)

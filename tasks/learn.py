@@ -4,10 +4,9 @@ import sys
 
 from rich.console import Console
 
-from deployments.candidates import make_candidate
-from deployments.drafts import save_draft
+from deployments.kinds import kind_of
 from deployments.ladder import Rung
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Learned
 from learning.progress import ProgressBar
 from tasks.cancelling import ends_between_batches
@@ -16,14 +15,9 @@ from tasks.step import step
 
 
 @step("learn", Learned | None)
-def learn_from_batch(line: Line, batch: Batch, rung: Rung) -> Learned | None:
+def learn_from_batch(line: AnyLine, batch: Batch, rung: Rung) -> Learned | None:
     """Make the rung's candidate and keep it as a draft until it is exported; None where there is nothing to learn."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     title = f"{rung} on {batch.name}"
     callbacks = [ProgressBar(title, console), ProgressArtifact(title), ends_between_batches()]
-    made = make_candidate(line, batch, rung, callbacks)
-    if made is None:
-        return None
-    candidate, classes = made
-    save_draft(line.draft_folder(batch.number, rung), candidate, classes)
-    return Learned(candidate.cost.samples, candidate.cost.seconds, candidate.notes)
+    return kind_of(line).learn(batch, rung, callbacks)

@@ -5,26 +5,26 @@ from typing import Any
 from prefect.assets import Asset, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 
-from deployments.champions import version_of
-from deployments.line import Line
+from deployments.champions import card_of
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Exported, Stored
 
 
-def trace_batch(line: Line, batch: Batch, stored: Stored) -> None:
+def trace_batch(line: AnyLine, batch: Batch, stored: Stored) -> None:
     """A batch that lies in the feature store."""
     told = {"sha256": batch.id, "name": batch.name, "delta_version": stored.delta_version, "rows": stored.rows_train}
     _trace(_batch_key(line, batch.number), [], told)
 
 
-def trace_version(line: Line, batch: Batch, exported: Exported) -> None:
+def trace_version(line: AnyLine, batch: Batch, exported: Exported) -> None:
     """A version, after the version that it goes on from and the batches that it learned from since."""
-    version, parent = version_of(line, exported.version), line.ledger.version(line.name, exported.version).parent
-    since = 0 if parent is None else version_of(line, parent).candidate.trained_through
-    learned = range(max(0, since) + 1, version.candidate.trained_through + 1)
-    if version.card["made_by"] == "job":  # it learned from its own file alone
+    card, parent = card_of(line, exported.version), line.ledger.version(line.name, exported.version).parent
+    since = 0 if parent is None else card_of(line, parent)["trained_through"]
+    learned = range(max(0, since) + 1, card["trained_through"] + 1)
+    if card["made_by"] == "job":  # it learned from its own file alone
         learned = learned[-1:]
     before = [] if parent is None else [_version_key(line, parent)]
-    told = {"made_by": version.card["made_by"], "parity_error": exported.parity_error}
+    told = {"made_by": card["made_by"], "parity_error": exported.parity_error}
     _trace(_version_key(line, exported.version), [*before, *(_batch_key(line, number) for number in learned)], told)
 
 
@@ -39,9 +39,9 @@ def _materialized(key: str, told: dict[str, Any]) -> None:
     add_asset_metadata(key, told)
 
 
-def _batch_key(line: Line, number: int) -> str:
+def _batch_key(line: AnyLine, number: int) -> str:
     return f"lehr://{line.name}/batches/{number}"
 
 
-def _version_key(line: Line, version: int) -> str:
+def _version_key(line: AnyLine, version: int) -> str:
     return f"lehr://{line.name}/versions/{version}"

@@ -8,24 +8,25 @@ from prefect.cache_policies import NO_CACHE
 from prefect.transactions import Transaction, transaction
 
 from data.ledger import PromotionConflictError
+from deployments.kinds import kind_of
 from deployments.ladder import Rung
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Exported, Judged, Promoted
-from deployments.promotion import SmokeTestError, log_version, promote_version, smoke_test, take_promotion_back
+from deployments.promotion import SmokeTestError, log_version, promote_version, take_promotion_back
 from monitoring.policies import Decision
 from tasks.show import link_run
 from tasks.step import step
 
 
 @step("log", None)
-def log_refused(line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> None:
+def log_refused(line: AnyLine, batch: Batch, rung: Rung, exported: Exported, judged: Judged) -> None:
     """Log a refused candidate in MLflow, with what it was refused for."""
     link_run(line, log_version(line, batch, rung, exported, judged, register=False), exported.version)
 
 
 @task(name="promote", task_run_name="promote {batch.name}", cache_policy=NO_CACHE)
 def promote_candidate(
-    line: Line, batch: Batch, rung: Rung, exported: Exported, judged: Judged, decision: Decision
+    line: AnyLine, batch: Batch, rung: Rung, exported: Exported, judged: Judged, decision: Decision
 ) -> Promoted | None:
     """Register the version in MLflow, swap the champion in the ledger, and let the alias follow.
 
@@ -52,22 +53,22 @@ def promote_candidate(
         return None
 
 
-def _complete(line: Line, swap: Callable[[], Promoted], previous: int | None) -> Promoted:
+def _complete(line: AnyLine, swap: Callable[[], Promoted], previous: int | None) -> Promoted:
     """The swap, the alias and a prediction through it: all of them, or the ledger and the alias go back together."""
     with transaction() as together:
         promoted = swap()
         together.stage(promoted, on_rollback_hooks=[partial(_take_back, line, promoted, previous)])
         line.registry.project_champion(promoted.version)
-        smoke_test(line, promoted.version)
+        kind_of(line).smoke_test(promoted.version)
     return promoted
 
 
-def _still_live(line: Line, promoted: Promoted) -> Promoted:
+def _still_live(line: AnyLine, promoted: Promoted) -> Promoted:
     champion = line.ledger.champion(line.name)
     if champion is None or champion.sequence != promoted.sequence:
         raise PromotionConflictError(f"version {promoted.version} is no longer in production")
     return promoted
 
 
-def _take_back(line: Line, promoted: Promoted, previous: int | None, swap: Transaction) -> None:
+def _take_back(line: AnyLine, promoted: Promoted, previous: int | None, swap: Transaction) -> None:
     take_promotion_back(line, promoted, previous)

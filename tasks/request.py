@@ -6,7 +6,7 @@ from prefect import get_run_logger
 
 from deployments.announcements import changes
 from deployments.drafts import clear_drafts
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch
 from deployments.publishing import note
 from deployments.requests import decision_on, request_record, request_text
@@ -16,13 +16,13 @@ from tasks.step import step
 
 
 @step("decide", Decision)
-def decide_on_request(line: Line, batch: Batch, asked: Decision) -> Decision:
+def decide_on_request(line: AnyLine, batch: Batch, asked: Decision) -> Decision:
     """What was asked, unless an update finds nothing that the line has not learned from yet."""
     return decision_on(line, batch, asked)
 
 
 @step("finish", dict[str, Any])
-def finish_request(line: Line, batch: Batch) -> dict[str, Any]:
+def finish_request(line: AnyLine, batch: Batch) -> dict[str, Any]:
     """Gather what the steps said into one record, announce it, and clear what only they needed."""
     record = request_record(line, batch)
     get_run_logger().info(request_text(record))
@@ -36,6 +36,6 @@ def finish_request(line: Line, batch: Batch) -> dict[str, Any]:
 
 
 @step("decide", Decision)
-def note_decision(line: Line, batch: Batch, asked: Decision) -> Decision:
+def note_decision(line: AnyLine, batch: Batch, asked: Decision) -> Decision:
     """Keep what was asked as the decision."""
     return asked

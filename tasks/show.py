@@ -2,13 +2,13 @@
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Validated
 from deployments.report import drift_markdown
 from monitoring.drift import DriftReport
 
 
-def show_validation(line: Line, batch: Batch, validated: Validated) -> None:
+def show_validation(line: AnyLine, batch: Batch, validated: Validated) -> None:
     """What validation let through, and why not the rest."""
     rows = [
         {"what": "rows accepted", "found": f"{validated.rows:,}"},
@@ -19,12 +19,12 @@ def show_validation(line: Line, batch: Batch, validated: Validated) -> None:
     create_table_artifact(rows, key=f"validation-{line.name}", description=f"batch {batch.number}, {batch.name}")
 
 
-def show_drift(line: Line, batch: Batch, drift: DriftReport) -> None:
+def show_drift(line: AnyLine, batch: Batch, drift: DriftReport) -> None:
     """Whether the batch drifted, by what, and what could not be seen."""
     create_markdown_artifact(drift_markdown(line.name, batch, drift), key=f"drift-{line.name}")
 
 
-def link_run(line: Line, run_id: str, version: int) -> None:
+def link_run(line: AnyLine, run_id: str, version: int) -> None:
     """A link to the candidate's run in MLflow's pages, where they are up."""
     if line.registry.pages is not None:
         address = line.registry.run_address(run_id)

@@ -8,16 +8,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import TypeAdapter
 
-from deployments.line import Line
+from deployments.line import AnyLine
 from deployments.outcomes import Batch
 
 Inputs = ParamSpec("Inputs")
 Result = TypeVar("Result")
+LineT = TypeVar("LineT", bound=AnyLine)
 
 
 def step(
     name: str, result: type[Result] | Any
-) -> Callable[[Callable[Concatenate[Line, Batch, Inputs], Result]], Callable[Concatenate[Line, Batch, Inputs], Result]]:
+) -> Callable[
+    [Callable[Concatenate[LineT, Batch, Inputs], Result]], Callable[Concatenate[LineT, Batch, Inputs], Result]
+]:
     """Make a function of (line, batch, …) a journalled task.
 
     A run that died goes on after its last written step: where the journal holds the step's result, the function is
@@ -26,10 +29,10 @@ def step(
     adapter: TypeAdapter[Result] = TypeAdapter(result)
 
     def wrap(
-        function: Callable[Concatenate[Line, Batch, Inputs], Result],
-    ) -> Callable[Concatenate[Line, Batch, Inputs], Result]:
+        function: Callable[Concatenate[LineT, Batch, Inputs], Result],
+    ) -> Callable[Concatenate[LineT, Batch, Inputs], Result]:
         @wraps(function)
-        def journalled(line: Line, batch: Batch, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Result:
+        def journalled(line: LineT, batch: Batch, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Result:
             key = f"{name}:{args[0]}" if args and isinstance(args[0], str) else name
             written = line.ledger.step(line.config.name, batch.id, key)
             if written is not None:

@@ -1,13 +1,13 @@
 """Triage: what happened to a batch, before anything is decided about it."""
 
-from deployments.line import Line
+from deployments.kinds import kind_of
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Validated
-from deployments.triaging import triage_stored
 from monitoring.causes import Triage
 from tasks.step import step
 
 
 @step("triage", Triage)
-def triage_batch(line: Line, batch: Batch, validated: Validated) -> Triage:
+def triage_batch(line: AnyLine, batch: Batch, validated: Validated) -> Triage:
     """Hold the batch against the stored regimes and its sensors against one another."""
-    return triage_stored(line, batch, validated)
+    return kind_of(line).triage(batch, validated)

@@ -1,17 +1,17 @@
 """Watch: how the champion does on a batch before anything learns from it, and whether the batch drifted."""
 
+from deployments.kinds import kind_of
 from deployments.late import watch_labels
-from deployments.line import Line
+from deployments.line import AnyLine, Line
 from deployments.outcomes import Batch, LabelsTaken, Watched
-from deployments.watching import watch
 from tasks.show import show_drift
 from tasks.step import step
 
 
 @step("watch", Watched)
-def watch_batch(line: Line, batch: Batch) -> Watched:
+def watch_batch(line: AnyLine, batch: Batch) -> Watched:
     """Score the champion on the batch and hold the batch against the champion's reference."""
-    watched = watch(line, batch)
+    watched = kind_of(line).watch(batch)
     if watched.drift is not None:
         show_drift(line, batch, watched.drift)
     return watched

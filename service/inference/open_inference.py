@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from deployments.scoring import INPUT, OUTPUT
 from service.core import Core, CoreOf
 from service.inference.batching import TooBusyError
-from service.inference.served import Served
+from service.inference.served import AnyServed
+from service.inference.signals import ServedSignals, represent_request
 from service.inference.tensors import (
     BINARY,
     HEAD_LENGTH,
@@ -130,7 +131,7 @@ async def infer_with_version(name: Name, version: Number, request: Request, core
     return await _respond(core, name, version, request)
 
 
-async def served(core: Core, name: str, version: int | None = None) -> Served:
+async def served(core: Core, name: str, version: int | None = None) -> AnyServed:
     """A version in memory; raises Problem 404 where there is none."""
     try:
         found = await (core.versions.champion(name) if version is None else core.versions.version(name, version))
@@ -165,6 +166,10 @@ async def answer(core: Core, name: str, number: int | None, asking: Asking) -> A
     version = await served(core, name, number)
     if asking.encoding != "identity":
         raise Problem(415, "compressed requests are not read here; send the tensors as they are")
+    if isinstance(version, ServedSignals):
+        content, head_bytes, signals = await represent_request(version, asking.body, asking.head_length)
+        core.counters.predicted(version.name, version.version, signals)
+        return Answered(content, head_bytes)
     model = version.model
     try:
         asked = parse_request(asking.body, asking.head_length, model.features, model.windowed, version.outputs)
@@ -196,17 +201,25 @@ async def _respond(core: Core, name: str, number: int | None, request: Request) 
     return Response(answered.content, media_type=BINARY, headers={HEAD_LENGTH: str(answered.head_bytes)})
 
 
-async def _metadata(core: Core, version: Served) -> ModelMetadata:
+async def _metadata(core: Core, version: AnyServed) -> ModelMetadata:
+    versions = await run_in_threadpool(core.ledger.versions, version.name)
+    numbers = [str(entry.version) for entry in versions]
+    if isinstance(version, ServedSignals):
+        inputs, outputs = (
+            [TensorMetadata(name=name, datatype=kind, shape=shape) for name, (kind, shape) in ports.items()]
+            for ports in version.shapes()
+        )
+        told = {"version": str(version.version), "keypoints": list(version.model.keypoints)}
+        return ModelMetadata(name=version.name, versions=numbers, inputs=inputs, outputs=outputs, parameters=told)
     windowed, classes = version.model.windowed, version.classes
     shape = [-1, -1, version.model.features] if windowed else [-1, version.model.features]
     outputs = [TensorMetadata(name=OUTPUT, datatype="FP32", shape=[-1] if classes is None else [-1, len(classes)])]
     if classes is not None:
         outputs.append(TensorMetadata(name=LABEL, datatype="BYTES", shape=[-1]))
-    versions = await run_in_threadpool(core.ledger.versions, version.name)
     columns = {"features": version.features, "target": version.target, "window_length": version.window_length}
     return ModelMetadata(
         name=version.name,
-        versions=[str(entry.version) for entry in versions],
+        versions=numbers,
         inputs=[TensorMetadata(name=INPUT, datatype="FP32", shape=shape)],
         outputs=outputs,
         parameters={"version": str(version.version), **columns, "classes": classes},

@@ -13,6 +13,7 @@ from data.ledger import Ledger
 from deployments.scoring import OUTPUT, OnnxModel
 from deployments.versions import load_version
 from service.inference.batching import Batcher, pace_of
+from service.inference.signals import ServedSignals, open_signals, represents_signals
 from service.inference.tensors import LABEL
 
 LOOK_SECONDS = 0.05
@@ -48,13 +49,16 @@ class Served:
         return [self.classes[best] for best in outputs.argmax(1)]
 
 
+AnyServed = Served | ServedSignals
+
+
 class Versions:
     """What is served; used from one event loop. A version is opened beside the one that serves, and then swapped."""
 
     def __init__(self, ledger: Ledger, home: Path) -> None:
         self._ledger, self._home = ledger, home
-        self._champions: dict[str, Served] = {}
-        self._others: dict[tuple[str, int], Served] = {}
+        self._champions: dict[str, AnyServed] = {}
+        self._others: dict[tuple[str, int], AnyServed] = {}
         self._opening = asyncio.Lock()
 
     async def run(self) -> None:
@@ -72,11 +76,11 @@ class Versions:
         finally:
             commits.close()
 
-    async def champion(self, name: str) -> Served | None:
+    async def champion(self, name: str) -> AnyServed | None:
         """What is in production; None where nothing is, or there is no such pipeline."""
         return self._champions.get(name) or await self._open_champion(name)
 
-    async def version(self, name: str, version: int) -> Served | None:
+    async def version(self, name: str, version: int) -> AnyServed | None:
         """A registered version; None where there is none of this number."""
         champion = self._champions.get(name)
         if champion is not None and champion.version == version:
@@ -95,7 +99,7 @@ class Versions:
         for name in await asyncio.to_thread(self._ledger.pipelines):
             await self._open_champion(name)
 
-    async def _open_champion(self, name: str) -> Served | None:
+    async def _open_champion(self, name: str) -> AnyServed | None:
         async with self._opening:
             promotion = await asyncio.to_thread(self._ledger.champion, name)
             serving = self._champions.get(name)
@@ -111,13 +115,15 @@ class Versions:
                 _log.info("serves", extra={"pipeline": name, "version": opened.version})
             return opened
 
-    def _open(self, name: str, version: int) -> Served | None:
+    def _open(self, name: str, version: int) -> AnyServed | None:
         """Read, check and warm up a version; raises ValueError where it is not what was registered."""
         registered = {entry.version: entry for entry in self._ledger.versions(name)}
         if version not in registered:
             return None
         sha256 = registered[version].sha256
         files = load_version(self._home / name / "versions" / str(version), sha256)
+        if represents_signals(files):
+            return open_signals(name, version, sha256, files)
         model, card = OnnxModel(files.onnx), files.card
         target, length = card["config"]["data"]["target"], card["config"]["data"]["window"]["length"]
         batcher = Batcher(model, pace_of(model, length))

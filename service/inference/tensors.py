@@ -88,14 +88,7 @@ class Asked:
 
 def parse_request(body: bytes, head_length: str | None, features: int, windowed: bool, outputs: Sequence[str]) -> Asked:
     """Check a request against a model; raises ValueError that says what is expected."""
-    head, rest = _split(body, head_length)
-    try:
-        request = InferRequest.model_validate(orjson.loads(head))
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"the request is not JSON: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the request'}: {first['msg'].lower()}") from None
+    request, rest = read_request(body, head_length)
     if [tensor.name for tensor in request.inputs] != [INPUT]:
         raise ValueError(f"inputs: expected one tensor named {INPUT!r}, got {[t.name for t in request.inputs]!r:.200}")
     inputs = _readings(request.inputs[0], rest, features, windowed)
@@ -106,7 +99,19 @@ def parse_request(body: bytes, head_length: str | None, features: int, windowed:
         place = [int(i) for i in np.argwhere(~finite)[0]]
         said = "; with the parameter allow_missing NaN stands for a missing reading"
         raise ValueError(f"inputs: expected finite numbers in float32, got {inputs[tuple(place)]} at {place}{said}")
-    return Asked(request.id, inputs, _wanted(request, outputs))
+    return Asked(request.id, inputs, wanted_of(request, outputs))
+
+
+def read_request(body: bytes, head_length: str | None) -> tuple[InferRequest, bytes]:
+    """A request's head, and the bytes behind it; raises ValueError that says what is expected."""
+    head, rest = _split(body, head_length)
+    try:
+        return InferRequest.model_validate(orjson.loads(head)), rest
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the request is not JSON: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the request'}: {first['msg'].lower()}") from None
 
 
 def encode_response(
@@ -183,7 +188,8 @@ def _odd_one(data: Any) -> Any:
     return data
 
 
-def _wanted(request: InferRequest, outputs: Sequence[str]) -> dict[str, bool]:
+def wanted_of(request: InferRequest, outputs: Sequence[str]) -> dict[str, bool]:
+    """The outputs that are asked for, and whether as bytes; raises ValueError for one that the model does not have."""
     by_default = request.parameters.get("binary_data_output") is True
     if request.outputs is None:
         return dict.fromkeys(outputs, by_default)

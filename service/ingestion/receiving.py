@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import zipfile
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,11 +108,13 @@ def columns_of(received: Received, most_bytes: int) -> list[str]:
     try:
         if received.format == "parquet":
             return _parquet_columns(received, most_bytes)
+        if received.format == "npz":
+            return _npz_arrays(received, most_bytes)
         head = _csv_head(received, most_bytes)
         return read_columns(Arrival(received.name, head, "csv"))
     except BadBatch as bad:
         raise Problem(422, f"{received.name}: {bad.reason}") from None
-    except (OSError, EOFError, zlib.error, ArrowException):
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, ArrowException):
         raise Problem(422, f"{received.name} is broken, or no {received.format} file; deliver it again") from None
 
 
@@ -120,6 +123,12 @@ def _parquet_columns(received: Received, most_bytes: int) -> list[str]:
     unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     _refuse_bomb(received, unpacked, most_bytes)
     return [name.strip() for name in metadata.schema.to_arrow_schema().names]
+
+
+def _npz_arrays(received: Received, most_bytes: int) -> list[str]:
+    with zipfile.ZipFile(received.path) as archive:
+        _refuse_bomb(received, sum(member.file_size for member in archive.infolist()), most_bytes)
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def _csv_head(received: Received, most_bytes: int) -> bytes:

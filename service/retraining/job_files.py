@@ -78,7 +78,7 @@ def prepare(settings: Settings, ledger: Ledger, job: JobConfig, pipeline: Path) 
     path, text = folder.given / "lesson.json", lesson.model_dump_json().encode()
     if not path.exists() or path.read_bytes() != text:
         shutil.rmtree(folder.work, ignore_errors=True)
-        _give_suite(suite_path_of(config, pipeline), folder.given / "suite.json")
+        _give_suite(suite_path_of(config.validation, pipeline), folder.given / "suite.json")
         write_whole(path, text)
     folder.work.mkdir(exist_ok=True)
     folder.progress.unlink(missing_ok=True)

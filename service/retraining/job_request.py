@@ -66,7 +66,10 @@ def _served(core: Core, name: str) -> PipelineConfig:
     path = core.pipelines.get(name, core.settings.home / name / OWN_FILE)
     if NAME.fullmatch(name) is None or not path.is_file():
         raise Problem(404, f"there is no pipeline {name[:100]!r}; there are {', '.join(core.pipelines) or 'none'}")
-    return PipelineConfig.load(path)
+    try:
+        return PipelineConfig.load(path)
+    except ValueError as error:
+        raise Problem(409, str(error)) from None
 
 
 def _inline(core: Core, text: str) -> PipelineConfig:
@@ -94,7 +97,7 @@ def _of_site(core: Core, config: PipelineConfig, base: str | None, site: str) ->
         raise Problem(409, f"{name} is a pipeline of its own, and cannot be a site's")
     validation = config.validation
     if validation.suite != "auto" and base is not None:
-        suite = str(suite_path_of(config, core.pipelines[base]).resolve())
+        suite = str(suite_path_of(config.validation, core.pipelines[base]).resolve())
         validation = validation.model_copy(update={"suite": suite})
     schedule = config.schedule.model_copy(update={"inbox": None})
     changes = {"name": name, "validation": validation, "schedule": schedule}

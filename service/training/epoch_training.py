@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from data.training_runs import TrainingRun
 from service.core import Core, CoreOf
-from service.pipelines import config_of
+from service.pipelines import rows_config_of
 from service.problems import Problem, documented
 from service.security.access import needs
 from service.security.idempotency import IdempotencyKey, once
@@ -199,7 +199,7 @@ def _check(core: Core, asked: EpochTraining) -> dict[str, Any] | None:
         if isinstance(asked.data_source, FileSource):
             _check_columns(asked, existing_file(core, asked.data_source.file_id).columns)
             return None
-        pipeline = config_of(core, asked.data_source.pipeline)
+        pipeline = rows_config_of(core, asked.data_source.pipeline)
         config = config_for_stored(asked, pipeline)
         kept: dict[str, Any] | None = core.ledger.schema(pipeline.name)
         if kept is None:

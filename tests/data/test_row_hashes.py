@@ -65,3 +65,10 @@ def test_a_whole_window_of_one_row_hashes_as_the_row_and_a_missing_reading_as_an
     other.view(np.uint32)[0, 1] ^= 1
     assert hash_whole_windows(other[None]) == hash_whole_windows(readings_NC[None])
     assert hash_whole_windows(np.zeros((0, 3, 2), np.float32)) == []
+
+
+def test_lists_are_hashed_by_their_values_and_their_lengths() -> None:
+    lists = [[[1.0, 2.0], [3.0]], [[1.0], [2.0, 3.0]], [[1.0, 2.0], [4.0]], [[1.0, 2.0], [3.0]]]
+    hashes = [hash_frame(pl.DataFrame({"a": pl.Series(rows, dtype=pl.List(pl.Float32))})).sha256 for rows in lists]
+    assert len(set(hashes)) == 3
+    assert hashes[0] == hashes[3]

@@ -24,7 +24,7 @@ def test_a_rollback_while_a_candidate_is_judged_stands(
             roll_back(line.ledger, line.registry, line.name, "it smells", None)
         return judged
 
-    monkeypatch.setattr("tasks.judge.judge_version", judge_and_take_back)
+    monkeypatch.setattr("deployments.row_kind.judge_version", judge_and_take_back)
     gate = "{metric: accuracy, threshold: 0.0, max_regression: 1.0, max_forgetting: 1.0}"
     pipeline.write_text(pipeline.read_text().replace("{metric: accuracy, threshold: 0.3}", gate))
     for _ in range(2):

@@ -43,7 +43,7 @@ def test_ended_by_a_person_the_version_before_is_back(
         smoke_test(line, version)
 
     with monkeypatch.context() as patched:
-        patched.setattr("tasks.promote.smoke_test", end)
+        patched.setattr("deployments.row_kind.smoke_test", end)
         with pytest.raises(Ended):
             run(pipeline, two, tmp_path / "home")
     history, alias = state(tmp_path / "home")
@@ -69,11 +69,11 @@ def test_killed_after_the_swap_the_prediction_is_made_up_for(
 
     with monkeypatch.context() as patched:
         patched.setattr("tasks.promote.take_promotion_back", lambda *swap: None)
-        patched.setattr("tasks.promote.smoke_test", lambda line, version: version == 1 or kill(line, version))
+        patched.setattr("deployments.row_kind.smoke_test", lambda line, version: version == 1 or kill(line, version))
         with pytest.raises(Ended):
             run(pipeline, two, tmp_path / "home")
     assert [version for version, _ in state(tmp_path / "home")[0]] == [1, 2]
-    monkeypatch.setattr("tasks.promote.smoke_test", fail)
+    monkeypatch.setattr("deployments.row_kind.smoke_test", fail)
     record = run(pipeline, two, tmp_path / "home")[-1]
     assert not record["promoted"] and "it does not load" in record["warnings"][-1]
     history, alias = state(tmp_path / "home")

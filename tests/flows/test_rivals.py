@@ -54,7 +54,7 @@ def test_a_promotion_that_proves_worse_is_taken_back(tmp_path: Path, monkeypatch
         judged = judge_version(line, batch, exported, wealth)
         return replace(judged, verdict=Verdict(True, judged.verdict.checks)) if batch.number == 2 else judged
 
-    monkeypatch.setattr("tasks.judge.judge_version", judge_blindly)
+    monkeypatch.setattr("deployments.row_kind.judge_version", judge_blindly)
     pipeline = tmp_path / "line.yaml"
     pipeline.write_text(PIPELINE.replace("TRIGGER", "manual").replace("APPETITE", "probation"))
     home, files = tmp_path / "home", write(tmp_path / "source", 12, turned=2)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from monitoring.retrieval import retrieve
 
 
-def by_hand(embeddings, kinds, left_out, query):
+def by_hand(embeddings, kinds, left_out, found, query):
     """Recall@1 and AP@R of one query, as their definition reads; None where there is nothing of its kind to find."""
     others = [n for n in range(len(kinds)) if n != query and (left_out is None or left_out[n] != left_out[query])]
+    others = [n for n in others if found is None or found[n]]
     far = {
         n: round(sum((a - b) ** 2 for a, b in zip(embeddings[n], embeddings[query], strict=True)), 9) for n in others
     }
@@ -27,9 +28,10 @@ def test_as_by_hand(data, count, size) -> None:
     embeddings = np.array([data.draw(st.lists(st.integers(-2, 2), min_size=size, max_size=size)) for _ in range(count)])
     kinds, left_out = np.array(data.draw(whole)), data.draw(st.none() | whole.map(np.array))
     asked = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
-    found = retrieve(embeddings.astype(np.float32), kinds, left_out, asked)
+    there = data.draw(st.none() | st.lists(st.booleans(), min_size=count, max_size=count).map(np.array))
+    found = retrieve(embeddings.astype(np.float32), kinds, left_out, asked, there)
     for query in range(count):
-        expected = by_hand(embeddings.tolist(), kinds, left_out, query) if asked[query] else None
+        expected = by_hand(embeddings.tolist(), kinds, left_out, there, query) if asked[query] else None
         got = (found.hits_N[query], found.precisions_N[query])
         if expected is None:
             assert np.isnan(got).all()

@@ -1,0 +1,87 @@
+"""`RepresentationPipeline`: a pipeline file whose task is to represent signals."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data.config import Config, ValidationConfig
+from data.signal_config import SignalDataConfig
+from deployments.pipeline import DEFAULT_TRIGGER, ScheduleConfig
+from learning.representation_config import RepresentationConfig
+from models.config import HierarchicalConfig
+from monitoring.config import AdwinTrigger, ClusterDriftConfig, DdmTrigger, PageHinkleyTrigger, TriggerConfig
+from monitoring.performance import SignalMetric
+
+REPRESENTATION = "representation"
+
+
+class RepresentationGate(Config):
+    """What a candidate must pass. Losses are in points of the metric; of keypoint_mae a share of the champion's.
+
+    The metric decides; on every other metric of the held-out signals a candidate must not clearly lose.
+    """
+
+    metric: SignalMetric = Field(default="element_recall_at_1")
+    thresholds: dict[SignalMetric, float] = Field(
+        default={}, description="the worst score on held-out signals that may go live, by metric"
+    )
+    within: float = Field(default=5.0, gt=0, description="samples by which a keypoint may be off for keypoint_within")
+    judges: list[str] | None = Field(
+        default=None, min_length=1, description="annotators whose keypoints judge; null: all of them"
+    )
+    baseline: Literal["chance", "none"] = Field(
+        default="chance",
+        description="what must be beaten: a neighbour drawn at random, a keypoint always at its median",
+    )
+    resample: Literal["session", "element"] = Field(
+        default="session",
+        description="what is drawn again whole for the confidence of a comparison, as it errs together",
+    )
+    max_regression: float | None = Field(
+        default=None, ge=0, description="a loss against the champion that must be ruled out; null: 0.05, for shares 0.1"
+    )
+    max_forgetting: float | None = Field(
+        default=None, ge=0, description="loss allowed on earlier batches' hold-outs; null: 0.02, for shares 0.05"
+    )
+    max_size_mb: float = Field(default=100.0, gt=0, description="of the served file")
+    max_latency_ms: float = Field(default=50.0, gt=0, description="median for one signal through the exported file")
+    max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    resamples: int = Field(default=1000, ge=100)
+
+
+class RepresentationPipeline(Config):
+    """All of a pipeline that represents signals: data, validation, model, training, drift, trigger, gate, schedule."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    task: Literal["representation"]
+    data: SignalDataConfig = SignalDataConfig()
+    validation: ValidationConfig = ValidationConfig()
+    model: HierarchicalConfig = HierarchicalConfig()
+    training: RepresentationConfig = RepresentationConfig()
+    drift: ClusterDriftConfig = ClusterDriftConfig()
+    trigger: TriggerConfig = DEFAULT_TRIGGER
+    gate: RepresentationGate = RepresentationGate()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    @property
+    def metric(self) -> SignalMetric:
+        """The metric that decides."""
+        return self.gate.metric
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if not self.data.keypoints:
+            for key, metric in [("metric", self.gate.metric), *(("thresholds", m) for m in self.gate.thresholds)]:
+                if metric.startswith("keypoint"):
+                    raise ValueError(f"gate.{key}: {metric} needs keypoints; name their columns in data.keypoints")
+        if self.gate.judges is not None and self.data.annotator is None:
+            raise ValueError("gate.judges: nobody is named as annotator; name its column in data.annotator")
+        joined = "any" if self.trigger.any else "all"
+        for i, trigger in enumerate(self.trigger.any or self.trigger.all or []):
+            if isinstance(trigger, AdwinTrigger | PageHinkleyTrigger | DdmTrigger):
+                raise ValueError(
+                    f"trigger.{joined}[{i}].kind: score_drift does not fit representation; "
+                    "allowed are drift, performance, price, rows, schedule, manual"
+                )
+        return self

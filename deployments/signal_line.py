@@ -1,0 +1,95 @@
+"""A pipeline that represents signals, at work."""
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data.bad_batch import BadBatch
+from data.feature_store import FeatureStore
+from data.ledger import Ledger
+from data.signal_config import SignalSchema
+from data.signal_files import read_signal_batch
+from data.sources import Arrival
+from deployments.line import AnyLine, Overrides, alone, connect, open_ledger, suite_path_of, tell_others
+from deployments.representation_pipeline import RepresentationPipeline
+from deployments.settings import Settings
+
+
+@dataclass(frozen=True)
+class SignalLine(AnyLine):
+    """A pipeline over signals: representation."""
+
+    config: RepresentationPipeline
+    schema: SignalSchema
+
+
+@contextmanager
+def open_signal_line(
+    pipeline: Path,
+    config: RepresentationPipeline,
+    settings: Settings,
+    arrivals: Iterable[Arrival],
+    overrides: Overrides,
+) -> Generator[SignalLine]:
+    """Open the pipeline of a file that was read, as `deployments.line.open_line`.
+
+    Raises ValueError also for overrides of what a representation does not have.
+    """
+    config = _overridden(config, overrides)
+    with alone(settings, config.name) as folder:
+        ledger = open_ledger(settings)
+        schema, suite = _declared_schema(config, ledger, arrivals), suite_path_of(config.validation, pipeline)
+        registry, broker = connect(config.name, ledger, settings)
+        line = SignalLine(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry, broker)
+        yield line
+        tell_others(line)
+
+
+def check_signal_line(config: RepresentationPipeline, settings: Settings, arrivals: Iterable[Arrival]) -> None:
+    """Raise ValueError for what nothing in the source has."""
+    if open_ledger(settings).schema(config.name) is None:
+        _first_schema(config, arrivals)
+
+
+def _overridden(config: RepresentationPipeline, asked: Overrides) -> RepresentationPipeline:
+    if asked.strategy is not None or asked.model is not None or asked.training is not None:
+        raise ValueError(
+            "task: representation has one strategy, and its model and training are the file's; leave them out"
+        )
+    changed = {k: v for k, v in {"seed": asked.seed, "epochs": asked.epochs}.items() if v is not None}
+    document = config.model_dump(mode="json", exclude_unset=True)
+    document["training"] = document.get("training", {}) | changed
+    return RepresentationPipeline.model_validate(document) if changed else config
+
+
+def _declared_schema(config: RepresentationPipeline, ledger: Ledger, arrivals: Iterable[Arrival]) -> SignalSchema:
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is None:
+        schema = _first_schema(config, arrivals)
+        ledger.declare_schema(config.name, asdict(schema))
+        return schema
+    schema = config.data.schema_for(len(kept["channels"]))
+    changed = [name for name, value in asdict(schema).items() if _plain(value) != _plain(kept.get(name))]
+    if changed:
+        raise ValueError(
+            f"data: {', '.join(changed)} of {config.name} changed since its first batch; "
+            "change it back, or give the pipeline another name"
+        )
+    return schema
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _first_schema(config: RepresentationPipeline, arrivals: Iterable[Arrival]) -> SignalSchema:
+    """The schema of the first file that has what the pipeline asks for; a broken one may come before it."""
+    mistake: ValueError | None = None
+    for arrival in arrivals:
+        try:
+            return read_signal_batch(arrival, config.data)[1]
+        except BadBatch as bad:
+            mistake = mistake or ValueError(f"{arrival.name}: {bad.reason}")
+    raise mistake or ValueError("the source holds no finished file")
