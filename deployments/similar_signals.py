@@ -1,6 +1,7 @@
 """Signals of files, represented by a model file and looked up in an index of embeddings.
 
-The index's folder holds the model file too, so that who searches later needs to name neither it nor its pipeline.
+The index's folder holds the model file too, and what the pipeline's file says about columns, so that who searches later
+needs to name neither.
 """
 
 import hashlib
@@ -10,23 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from data.files import write_whole
-from data.ledger import Ledger
 from data.signal_config import SignalDataConfig
 from data.signal_sources import read_signals
 from data.signals import Signals
 from deployments.line import open_ledger
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
+from deployments.representation_pipeline import REPRESENTATION, RepresentationPipeline
 from deployments.settings import Settings
 from deployments.signal_export import SignalModel
+from deployments.signal_versions import represent_with
 from deployments.versions import load_version
 from monitoring.similarity import Floats, Neighbours, Search, SimilarityIndex, check_model, extend_index, open_index
 from monitoring.similarity_files import MANIFEST, Embedded
 
-MODEL = "model.onnx"
-_AT_ONCE = 256
+MODEL, DATA = "model.onnx", "data.json"
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,12 @@ class Embedder:
     def represent(self, file: Path) -> RepresentedFile:
         """Embeddings and keypoints of a file's signals. Raises ValueError as `read_signals` and the model do."""
         signals, model = read_signals(file, self.config), SignalModel(self.onnx)
-        places = [np.arange(n, min(n + _AT_ONCE, len(signals))) for n in range(0, len(signals), _AT_ONCE)]
-        parts = [model.represent(*_padded(signals, places_B)) for places_B in places]
-        positions_NK = np.concatenate([part.positions_BK for part in parts])
+        found = represent_with(model, signals)
         return RepresentedFile(
             signals,
             tuple(f"{file}:{row}" for row in range(1, len(signals) + 1)),
-            np.concatenate([part.embeddings_BE for part in parts]),
-            dict(zip(model.keypoints, positions_NK.T, strict=True)),
+            found.embeddings_NE,
+            found.positions,
             _digest(signals),
         )
 
@@ -83,11 +81,13 @@ def open_embedder(model: Path, settings: Settings) -> Embedder:
 def open_embedder_of(index: SimilarityIndex) -> Embedder:
     """The model that the index was made with; raises ValueError where its file was changed or taken away."""
     try:
-        found = Embedder((index.folder / MODEL).read_bytes())
+        onnx, told = (index.folder / MODEL).read_bytes(), index.folder / DATA
+        config = SignalDataConfig.model_validate_json(told.read_bytes()) if told.exists() else None
     except OSError as error:
         raise ValueError(f"{index.folder / MODEL}: {error.strerror}; name the model with --model") from None
-    check_model(index.manifest, found.sha256)
-    return found
+    embedder = Embedder(onnx, config)
+    check_model(index.manifest, embedder.sha256)
+    return embedder
 
 
 def index_files(files: Sequence[Path], folder: Path, embedder: Embedder) -> list[tuple[Path, int]]:
@@ -134,24 +134,21 @@ def _open_or_make(folder: Path, embedder: Embedder) -> SimilarityIndex | tuple[(
         check_model(index.manifest, embedder.sha256)
         return index
     write_whole(folder / MODEL, embedder.onnx)
+    if embedder.config is not None:
+        write_whole(folder / DATA, embedder.config.model_dump_json(exclude_unset=True).encode())
     return ()
 
 
 def _champion(pipeline: Path, settings: Settings) -> Embedder:
-    config = PipelineConfig.load(pipeline)
-    ledger: Ledger = open_ledger(settings)
+    config, ledger = load_pipeline(pipeline), open_ledger(settings)
+    if not isinstance(config, RepresentationPipeline):
+        raise ValueError(f"{pipeline}: task: {config.task} has no embeddings; allowed is task: {REPRESENTATION}")
     promotion = ledger.champion(config.name)
     if promotion is None:
         raise ValueError(f"the pipeline {config.name} has no version in production yet: lehr run {pipeline} --source …")
     folder = settings.home / config.name / "versions" / str(promotion.version)
     onnx = load_version(folder, ledger.version_hash(config.name, promotion.version)).onnx
-    data: object = config.data
-    return Embedder(onnx, data if isinstance(data, SignalDataConfig) else None)
-
-
-def _padded(signals: Signals, places_B: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
-    lengths_B = signals.lengths_N[places_B]
-    return np.ascontiguousarray(signals.values_NCT[places_B, :, : lengths_B.max()]), lengths_B
+    return Embedder(onnx, config.data)
 
 
 def _digest(signals: Signals) -> str:

@@ -20,7 +20,7 @@ from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
 from monitoring.similarity import open_index
 
-PIPELINE = "name: cycles\ntask: regression\ndata: {target: y}\n"
+PIPELINE = "name: cycles\ntask: representation\ndata: {element: machine}\n"
 
 
 def write(signals: Signals, path: Path) -> Path:
@@ -118,9 +118,16 @@ def test_a_pipeline_file_stands_for_its_champion(tmp_path: Path, old: Signals) -
     ledger.register_version("cycles", 1, sha256, None, 1, "replay")
     ledger.promote("cycles", 1, None, {}, "first")
     assert open_embedder(pipeline, settings).onnx == onnx
-    similar_index = tmp_path / "index"
-    index_command(tmp_path / "old.npz", index=similar_index, model=pipeline, home=home)
-    assert len(open_index(similar_index)) == len(old)
+    with pytest.raises(ValueError, match="missing array 'machine'"):
+        index_command(tmp_path / "old.npz", index=tmp_path / "index", model=pipeline, home=home)
+    arrays = dict(np.load(tmp_path / "old.npz"))
+    np.savez(tmp_path / "named.npz", **arrays | {"machine": arrays.pop("element_ids")})
+    index_command(tmp_path / "named.npz", index=tmp_path / "index", model=pipeline, home=home)
+    assert len(open_index(tmp_path / "index")) == len(old)
+    similar(tmp_path / "named.npz", index=tmp_path / "index")
+    pipeline.write_text("name: cycles\ntask: regression\ndata: {target: y}\n")
+    with pytest.raises(ValueError, match="task: regression has no embeddings; allowed is task: representation"):
+        open_embedder(pipeline, settings)
 
 
 def test_a_model_that_is_not_there_or_of_another_kind_is_said(tmp_path: Path, old: Signals) -> None:
