@@ -130,9 +130,11 @@ class PipelineConfig(Config):
     @classmethod
     def parse(cls, document: Mapping[str, Any], origin: str) -> Self:
         """Check a document that was read from `origin`; raises ValueError as `load` does."""
-        if document.get("task") == "representation":
-            raise ValueError(f"{origin}: what was asked works on rows; it is not there for task: representation")
-        return check_document(cls, document, origin, KIND_OF_FILE)
+        match document:
+            case {"task": "representation"}:
+                raise ValueError(f"{origin}: what was asked works on rows; it is not there for task: representation")
+            case _:
+                return check_document(cls, document, origin, KIND_OF_FILE)
 
     @model_validator(mode="before")
     @classmethod
