@@ -45,6 +45,18 @@ class NetworkModel:
         return torch.cat([self._network(samples.inputs(part)) for part in parts]).numpy()
 
 
+def open_session(path_or_bytes: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
+    """An ONNX file on the CPU; raises ValueError for one that onnxruntime does not take."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 3
+    source = str(path_or_bytes) if isinstance(path_or_bytes, Path) else path_or_bytes
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no narrower public class
+        raise ValueError(f"onnxruntime does not take this ONNX file: {error}") from error
+
+
 class OnnxModel:
     """An ONNX file, ready to predict on the CPU.
 
@@ -52,14 +64,7 @@ class OnnxModel:
     """
 
     def __init__(self, path_or_bytes: Path | bytes, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3
-        source = str(path_or_bytes) if isinstance(path_or_bytes, Path) else path_or_bytes
-        try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no narrower public class
-            raise ValueError(f"onnxruntime does not take this ONNX file: {error}") from error
+        self._session = open_session(path_or_bytes, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [i.name for i in inputs] != [INPUT] or [o.name for o in outputs] != [OUTPUT]:
             raise ValueError(f"a served ONNX file has one input {INPUT!r} and one output {OUTPUT!r}")

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deployments.export import OPSET, TRACING, embed_state, load_state
+from deployments.scoring import open_session
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
 
@@ -77,14 +77,7 @@ class SignalModel:
     """
 
     def __init__(self, path_or_bytes: Path | bytes, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3
-        source = str(path_or_bytes) if isinstance(path_or_bytes, Path) else path_or_bytes
-        try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no narrower public class
-            raise ValueError(f"onnxruntime does not take this ONNX file: {error}") from error
+        self._session = open_session(path_or_bytes, threads)
         names = [[port.name for port in ports] for ports in (self._session.get_inputs(), self._session.get_outputs())]
         found: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         if names != [list(INPUTS), list(OUTPUTS)] or _KEYPOINTS not in found:
