@@ -23,15 +23,17 @@ GRACE_SECONDS = 5
 """Between the signal at the end of the processor time and the kill."""
 LAST_BYTES = 20_000
 NO_MEMORY = (
-    "MemoryError",
-    "memory allocation of",  # Rust's, before it aborts
+    "memoryerror",
+    "memory allocation",  # Rust's, before it aborts; OpenBLAS's
     "can't allocate memory",
-    "Unable to allocate",
+    "unable to allocate",
     "std::bad_alloc",
-    "Cannot allocate memory",
+    "cannot allocate memory",
     "failed to map segment",
     "out of memory",
 )
+DIED_OF = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+"""What ends a process whose native code does not ask whether it got the memory that it wanted."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,13 @@ class Limits:
         return cls(*(int(argument) for argument in arguments))
 
     def hold(self) -> None:
-        """Let them hold for this process from now on."""
+        """Let them hold for this process from now on.
+
+        Raises:
+            MemoryError: The process takes more memory already.
+        """
+        if _memory_taken() > self.memory_bytes:
+            raise MemoryError(f"{_size(_memory_taken())} are taken already")
         for what, soft, hard in (
             (resource.RLIMIT_DATA, self.memory_bytes, self.memory_bytes),
             (resource.RLIMIT_CPU, self.cpu_seconds, self.cpu_seconds + GRACE_SECONDS),
@@ -122,7 +130,7 @@ def explain(status: int, log: Path, limits: Limits) -> str:
     """Why a process has ended with this status: the limit that it met, or the last that it said."""
     status = 128 - status if status > 128 else status  # bwrap's way to tell of a signal
     said = _end_of(log)
-    if any(mark in said for mark in NO_MEMORY):
+    if any(mark in said.lower() for mark in NO_MEMORY):
         return f"it needed more than {_size(limits.memory_bytes)} of memory"
     if status == -signal.SIGXCPU:
         return f"it needed more than {limits.cpu_seconds:,} seconds of processor time"
@@ -131,9 +139,7 @@ def explain(status: int, log: Path, limits: Limits) -> str:
     if "Too many open files" in said:
         return f"it opened more than {limits.open_files} files"
     if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; the machine may have run out of memory" if status == -signal.SIGKILL else ""
-        return f"its process was ended by {name}{hint}"
+        return f"its process was ended by {_signal_of(-status, limits)}"
     lines = [line for line in said.splitlines() if " | INFO " not in line]  # Prefect says good-bye last
     return lines[-1][:300] if lines else f"its process ended with status {status}"
 
@@ -147,8 +153,22 @@ def _readable() -> list[str]:
     return [*dict.fromkeys([*found, *code])]
 
 
+def _signal_of(number: int, limits: Limits) -> str:
+    name = signal.Signals(number).name
+    if number == signal.SIGKILL:
+        return f"{name}; the machine may have run out of memory"
+    return f"{name}; it may have needed more than {_size(limits.memory_bytes)} of memory" if number in DIED_OF else name
+
+
+def _memory_taken() -> int:
+    """Bytes, as RLIMIT_DATA counts them; 0 where the kernel does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+
+
 def _size(count: int) -> str:
-    return f"{count / (1024 * MIB):g} GiB" if count >= 1024 * MIB else f"{count / MIB:g} MiB"
+    return f"{count / (1024 * MIB):.4g} GiB" if count >= 1024 * MIB else f"{count / MIB:.4g} MiB"
 
 
 def _end_of(log: Path) -> str:

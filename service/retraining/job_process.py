@@ -1,7 +1,7 @@
 """A retraining job's training: `python -m service.retraining.job_process FOLDER PARENT MEMORY CPU FILE OPEN`.
 
-PARENT: the process to end with; 0: whoever started this one sees to that. Nothing is imported or read before the
-limits hold.
+PARENT: the process to end with; 0: whoever started this one sees to that. Nothing that was sent is read before the
+limits hold; lehr's own code is loaded before, as libraries that are refused memory while they load may die of it.
 """
 
 import ctypes
@@ -15,11 +15,11 @@ from service.retraining.isolation import Limits
 PR_SET_PDEATHSIG = 1
 
 
-def main(folder: Path) -> None:
-    """Train what lies in the folder."""
-    # Imported late: it takes seconds and hundreds of megabytes, for which the limits hold too.
+def main(folder: Path, limits: Limits) -> None:
+    """Train what lies in the folder, within the limits."""
     from deployments.job_training import JobFolder, train_job
 
+    limits.hold()
     train_job(JobFolder(folder))
 
 
@@ -32,7 +32,6 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    Limits.parse(sys.argv[3:7]).hold()
     if int(sys.argv[2]):
         _end_with(int(sys.argv[2]))
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Limits.parse(sys.argv[3:7]))

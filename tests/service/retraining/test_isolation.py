@@ -35,6 +35,8 @@ def run(folder: Path, code: str) -> tuple[int, str]:
         ("x = [open('x', 'w') for _ in range(100)]", "it opened more than 64 files"),
         ("raise SystemExit('no reason')", "no reason"),
         ("import os; os.kill(os.getpid(), 9)", "ended by SIGKILL; the machine may have run out of memory"),
+        ("import os; os.kill(os.getpid(), 11)", "ended by SIGSEGV; it may have needed more than 200 MiB of memory"),
+        ("print('OpenBLAS error: Memory allocation still failed', file=sys.stderr); sys.exit(1)", "more than 200 MiB"),
         ("import os; os._exit(3)", "its process ended with status 3"),
     ],
 )
@@ -42,6 +44,15 @@ def test_a_limit_that_is_met_is_named(tmp_path: Path, code: str, said: str) -> N
     status, why = run(tmp_path, code)
     assert status != 0
     assert said in why
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process takes")
+def test_a_process_that_takes_more_already_does_not_begin(tmp_path: Path) -> None:
+    code = "x = bytearray(300 * 2**20); from service.retraining.isolation import Limits; "
+    command = [sys.executable, "-c", f"{code}Limits({LIMITS.memory_bytes}, 9, 10**6, 64).hold(); print('began')"]
+    ended = subprocess.run(command, env=plain_environment(tmp_path), capture_output=True, text=True, check=False)
+    assert ended.stdout == ""
+    assert "MiB are taken already" in ended.stderr
 
 
 def test_nothing_secret_is_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
