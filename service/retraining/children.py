@@ -54,7 +54,8 @@ async def run_child(
 async def _follow(child: Process, deadline: float, wanted: Callable[[], bool]) -> Literal["asked", "overdue"] | None:
     while child.returncode is None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):
+                await child.wait()
         if not await asyncio.to_thread(wanted) and child.returncode is None:
             return "asked"
         if monotonic() > deadline and child.returncode is None:
@@ -66,4 +67,5 @@ async def _end_softly(child: Process, seconds: float = 10) -> None:
     with suppress(ProcessLookupError):
         child.terminate()
     with suppress(TimeoutError):
-        await asyncio.wait_for(child.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await child.wait()

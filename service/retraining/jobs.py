@@ -68,8 +68,10 @@ class Jobs:
                         await self._look()
                 except (SQLAlchemyError, OSError, ValueError):
                     _log.exception("could not look after the jobs; the next look is in a second")
+                # Not wait_for, which forgets that it was cancelled where what it waits for happens at once.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._nudged.wait()
                 self._nudged.clear()
         finally:
             for task in self._at_work.values():

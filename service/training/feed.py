@@ -85,7 +85,8 @@ class Feed:
                     after = event.number
                 if changed is topic.changed:
                     try:
-                        await asyncio.wait_for(changed.wait(), idle_seconds)
+                        async with asyncio.timeout(idle_seconds):
+                            await changed.wait()
                     except TimeoutError:
                         yield None
         finally:

@@ -51,8 +51,10 @@ class Trainings:
                     await self._look()
                 except (SQLAlchemyError, OSError, ValueError):
                     _log.exception("could not look after the trainings; the next look is in a second")
+                # Not wait_for, which forgets that it was cancelled where what it waits for happens at once.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._nudged.wait()
                 self._nudged.clear()
         finally:
             await self._stop()
@@ -121,7 +123,8 @@ class Trainings:
         children = list(self._children.values())
         _signal(children, signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(child.wait() for child in children)), self._stop_seconds)
+            async with asyncio.timeout(self._stop_seconds):
+                await asyncio.gather(*(child.wait() for child in children))
         _signal([child for child in children if child.returncode is None], signal.SIGKILL)
         for watcher in list(self._watchers):
             watcher.cancel()
