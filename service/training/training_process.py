@@ -4,6 +4,7 @@ It ends with its parent: the kernel then sends SIGTERM, which pauses the trainin
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -83,3 +84,4 @@ def _end_with(parent: int) -> None:
 if __name__ == "__main__":
     _end_with(int(sys.argv[2]))
     train(Settings(), sys.argv[1])
+    gc.freeze()  # else the interpreter's end looks through all of torch's objects, and a resumed training waits for it
