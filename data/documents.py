@@ -76,13 +76,15 @@ def _refuse_explosives(text: str, origin: str) -> None:
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """A YAML mapping (JSON is one) from a text that was read from `origin`; raises ValueError as `read_yaml` does.
 
-    Aliases are refused, as a few lines of them can stand for gigabytes, and so is what is nested too deep.
+    An empty text is an empty mapping. Aliases are refused, as a few lines of them can stand for gigabytes, and so is what is nested too deep.
     """
     try:
         _refuse_explosives(text, origin)
         document = yaml.load(text, _UniqueKeyLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{origin} is not YAML: {error}") from None
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         raise ValueError(f"{origin} must hold keys and values, not {type(document).__name__}")
     return document

@@ -234,6 +234,11 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, text: str, said: st
     assert "line.yaml" in str(refused.value)
 
 
+def test_an_empty_scenario_is_a_quiet_line(tmp_path: Path) -> None:
+    (tmp_path / "line.yaml").write_text("# nothing happens\n")
+    assert Scenario.load(tmp_path / "line.yaml") == Scenario()
+
+
 def test_the_generator_makes_windows_that_the_next_parts_take() -> None:
     generator = SyntheticTrainingDataGenerator()
     data = generator.generate_lstm_training_data(sequence_length=12, num_samples=500, defect_types=["stone", "cord"])

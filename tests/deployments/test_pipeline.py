@@ -88,7 +88,12 @@ def test_windows_take_a_network_for_windows() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: [1", "is not YAML"), ("- 1", "must hold keys and values"), ("name: a\nname: b", "'name' stands twice")],
+    [
+        ("a: [1", "is not YAML"),
+        ("- 1", "must hold keys and values"),
+        ("name: a\nname: b", "'name' stands twice"),
+        ("", "name: is missing"),
+    ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "p.yaml"
