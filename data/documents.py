@@ -76,7 +76,8 @@ def _refuse_explosives(text: str, origin: str) -> None:
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """A YAML mapping (JSON is one) from a text that was read from `origin`; raises ValueError as `read_yaml` does.
 
-    An empty text is an empty mapping. Aliases are refused, as a few lines of them can stand for gigabytes, and so is what is nested too deep.
+    An empty text is an empty mapping. Aliases are refused, as a few lines of them can stand for gigabytes, and so is
+    what is nested too deep.
     """
     try:
         _refuse_explosives(text, origin)

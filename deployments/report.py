@@ -122,7 +122,8 @@ def summarise(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, An
     estimated = [record["score_estimated"] for record in records if record.get("score_estimated") is not None]
     summary["score_estimated"] = _mean(estimated)
     summary["cost"] = _total([record["cost"] for record in records])
-    summary["cost_retrained"] = _total([record["cost_retrained"] for record in records if record.get("cost_retrained")])
+    retrained = [record["cost_retrained"] for record in records if record.get("cost_retrained")]
+    summary["cost_retrained"] = _total(retrained) if retrained else None
     return summary
 
 

@@ -142,7 +142,7 @@ def _score_cards(scores: Scores) -> list[dict[str, str]]:
 
 def _cost_card(summary: Mapping[str, Any]) -> dict[str, str]:
     cost, retrained = summary["cost"], summary.get("cost_retrained")
-    if not retrained or not retrained["samples"]:
+    if not retrained:
         return _card("cost of learning", f"{_short(cost['samples'])}", f"samples, {cost['seconds']:,.1f} s")
     share = f"{100 * cost['samples'] / retrained['samples']:.0f}%"
     detail = f"{_short(cost['samples'])} samples, cumulative retrain {_short(retrained['samples'])}"

@@ -25,4 +25,5 @@ def test_means_are_over_the_batches_that_a_champion_scored() -> None:
 def test_without_a_champion_there_is_no_score() -> None:
     report = build_report("line", "classification", "accuracy", [record(None, 0)])
     assert report["summary"]["score"] is None
+    assert report["summary"]["cost_retrained"] is None  # nothing was retrained to compare with
     assert report["batches"][0]["score_before"] is None

@@ -72,7 +72,7 @@ def report_of(batches: list[Report], metric: str = "accuracy", **means: float | 
             "score": None,
             **means,
             "cost": {"samples": sum(b["cost"]["samples"] for b in batches), "seconds": 3.5},
-            "cost_retrained": {"samples": samples, "seconds": 2.0},
+            "cost_retrained": {"samples": samples, "seconds": 2.0} if samples else None,
         },
     }
 
