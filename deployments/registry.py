@@ -49,6 +49,12 @@ class Registry:
         self._client.set_terminated(info.run_id)
         return info.run_id
 
+    def attach(self, name: str, file: Path) -> str:
+        """Keep a file, which replaces one of its name, with a run that was logged before. Returns the run's id."""
+        run_id = self._run(name).info.run_id
+        self._client.log_artifact(run_id, str(file))
+        return run_id
+
     def register(self, version: int, onnx: bytes, run_id: str) -> None:
         """Register an exported network, with its signature, as a model version; a second time changes nothing."""
         if self._registered(version) is not None:

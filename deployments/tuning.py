@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -32,6 +33,7 @@ from learning.search.space import Point
 from learning.search.study import Search
 from learning.search.trainings import Template, Trainings, check_space, hold_out, objectives_of
 from monitoring.performance import LOWER_IS_BETTER, score
+from monitoring.tuning_page import write_tuning_page
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,24 @@ def snippet(config: PipelineConfig, tuned: Tuned) -> str:
 def log_search(registry: Registry, found: Mapping[str, Any]) -> None:
     """The study as a run in MLflow, and below it one for each trial; a second time changes nothing."""
     best, tags = found["best"], {"lehr_study": found["study"]}
-    parent = registry.log_candidate(f"tune-{found['study']}", best["point"], best["values"], tags)
-    for trial in found["trials"]:
-        values = {**(trial["values"] or {}), "epochs": float(trial["epochs"])}
-        child = {**tags, "mlflow.parentRunId": parent, **({"error": trial["error"]} if trial["error"] else {})}
-        registry.log_candidate(f"{found['study']}-{trial['number']}", trial["point"], values, child)
+    parent = registry.log_candidate(_run_name(found), best["point"], best["values"], tags)
+    for part, trials in (("", found["trials"]), ("finals-", found["finals"])):
+        for trial in trials:
+            values = {**(trial["values"] or {}), "epochs": float(trial["epochs"])}
+            child = {**tags, "mlflow.parentRunId": parent, **({"error": trial["error"]} if trial["error"] else {})}
+            registry.log_candidate(f"{found['study']}-{part}{trial['number']}", trial["point"], values, child)
+
+
+def attach_page(registry: Registry, found: Mapping[str, Any]) -> str:
+    """Keep the page with its plots with the study's run in MLflow, which was logged before; returns the run's id."""
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "tuning.html"
+        write_tuning_page(found, page)
+        return registry.attach(_run_name(found), page)
+
+
+def _run_name(found: Mapping[str, Any]) -> str:
+    return f"tune-{found['study']}"
 
 
 def _search(

@@ -16,7 +16,7 @@ from deployments.tuning import Budget, overrides_of, rows_of_source, tune
 from monitoring.policies import Decision
 from tasks.promote import promote_candidate
 from tasks.request import finish_request, note_decision
-from tasks.tune import judge_tuned, search_parameters
+from tasks.tune import judge_tuned, search_parameters, show_search
 
 
 def _run_name() -> str:
@@ -55,7 +55,9 @@ def tune_model(
     budget = Budget(trials, minutes, processes, storage)
     rows = None if sources is None else rows_of_source(path, config, [Path(source) for source in sources], batch_rows)
     if rows is not None and (not candidate or open_ledger(settings).schema(config.name) is None):
-        return tune(config, rows, settings, budget)
+        found = tune(config, rows, settings, budget)
+        show_search(found)
+        return found
     said = {"trials": trials, "minutes": minutes, "candidate": candidate}
     batch, _ = open_request(open_ledger(settings), config.name, run_key or str(flow_run.id), said)
     found = search_parameters(read_line(path, settings), batch, settings, budget, rows)  # the loop may go on meanwhile
@@ -69,4 +71,6 @@ def _judge(path: Path, settings: Settings, batch: Batch, found: dict[str, Any], 
         decision = note_decision(line, batch, Decision("retrain" if wanted else "none", why))
         if wanted and (passed := judge_tuned(line, batch)) is not None:
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)
-        return {**found, "record": finish_request(line, batch)}
+        found = {**found, "record": finish_request(line, batch)}
+        show_search(found, line.registry)
+        return found

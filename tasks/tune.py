@@ -1,11 +1,17 @@
-"""Tune: the search as a step of its own, and its pick as a candidate before the gate."""
+"""Tune: the search as a step of its own, its pick as a candidate before the gate, and what a person sees of it."""
 
 from typing import Any
 
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
 from deployments.line import Line
 from deployments.outcomes import Batch, Passed
+from deployments.registry import Registry
 from deployments.settings import Settings
-from deployments.tuning import Budget, Rows, log_search, rows_of_line, tune
+from deployments.tuning import Budget, Rows, attach_page, log_search, rows_of_line, tune
+from monitoring.tuning_markdown import trial_rows, tuning_markdown
 from tasks.export import export_candidate
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
@@ -33,3 +39,15 @@ def judge_tuned(line: Line, batch: Batch) -> Passed | None:
         return Passed("tune", exported, judged)
     log_refused(line, batch, "tune", exported, judged)
     return None
+
+
+@task(name="show search", cache_policy=NO_CACHE)
+def show_search(found: dict[str, Any], registry: Registry | None = None) -> None:
+    """The pick and the trials on the run's page, and the plots with the study's run in MLflow, where it has one."""
+    name = found["pipeline"]
+    create_markdown_artifact(tuning_markdown(found), key=f"tuning-{name}", description="the pick and why")
+    create_table_artifact(trial_rows(found), key=f"trials-{name}", description="what was trained for longest")
+    if registry is not None:
+        run_id = attach_page(registry, found)
+        if registry.pages is not None:
+            create_link_artifact(registry.run_address(run_id), "the study in MLflow", key=f"mlflow-tuning-{name}")

@@ -65,6 +65,8 @@ def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None, fi
     why = _why(search.objectives, best, front, len({trial.key for trial in trials}))
     if means := means_of(finals):
         best, why = _best_again(search, measured, means, own, len(finals) // len({trial.key for trial in finals}))
+        if own is not None and own.key in means:  # beside the pick's mean, what is like it
+            own = replace(own, epochs=search.epochs, values=means[own.key])
     kept = (tuple(front), own, tuple(trials), important, tuple(notes), tuple(finals))
     return Tuned(search.name, search.objectives, best, why, *kept)
 

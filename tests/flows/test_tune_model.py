@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
 
 from commands.tune import tune
 from deployments.champions import champion_of, lineage_of
@@ -73,7 +74,12 @@ def test_the_pick_goes_through_the_gate_and_the_study_is_kept(copied: Path) -> N
     runs = _runs(line.registry.tracking_uri)
     parent = next(run for run in runs if run.info.run_name == f"tune-{result['study']}")
     nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    assert len(nested) == len(result["trials"])
+    assert len(nested) == len(result["trials"]) + len(result["finals"])
+    kept = MlflowClient(line.registry.tracking_uri).list_artifacts(parent.info.run_id)
+    assert [file.path for file in kept] == ["tuning.html"]
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: str(artifact.data) for artifact in client.read_artifacts()}
+    assert result["why"] in shown["tuning-line"] and "hidden_units" in shown["trials-line"]
     again = tuned(copied, candidate=False)
     assert again["trials"] == result["trials"]
     assert again["record"]["decision"]["action"] == "none"
