@@ -13,6 +13,7 @@ from deployments.past_versions import Learning
 from monitoring.backtest import Prices
 from monitoring.backtest_markdown import backtest_markdown, policy_rows
 from tasks.progress import ShownProgress
+from tasks.show import artifact_key
 
 
 @task(name="backtest", task_run_name="backtest {pipeline}", cache_policy=NO_CACHE)
@@ -41,5 +42,9 @@ def backtest_policies(
 def show_backtest(result: dict[str, Any]) -> None:
     """The result as a page, and the policies as a table."""
     name = result["pipeline"]
-    create_markdown_artifact(backtest_markdown(result), key=f"backtest-{name}", description="the best trigger")
-    create_table_artifact(policy_rows(result), key=f"policies-{name}", description=f"{result['batches']} batches")
+    create_markdown_artifact(
+        backtest_markdown(result), key=artifact_key("backtest", name), description="the best trigger"
+    )
+    create_table_artifact(
+        policy_rows(result), key=artifact_key("policies", name), description=f"{result['batches']} batches"
+    )

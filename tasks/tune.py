@@ -16,6 +16,7 @@ from tasks.export import export_candidate
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
 from tasks.promote import log_refused
+from tasks.show import artifact_key
 from tasks.step import step
 
 
@@ -45,9 +46,13 @@ def judge_tuned(line: Line, batch: Batch) -> Passed | None:
 def show_search(found: dict[str, Any], registry: Registry | None = None) -> None:
     """The pick and the trials on the run's page, and the plots with the study's run in MLflow, where it has one."""
     name = found["pipeline"]
-    create_markdown_artifact(tuning_markdown(found), key=f"tuning-{name}", description="the pick and why")
-    create_table_artifact(trial_rows(found), key=f"trials-{name}", description="what was trained for longest")
+    create_markdown_artifact(tuning_markdown(found), key=artifact_key("tuning", name), description="the pick and why")
+    create_table_artifact(
+        trial_rows(found), key=artifact_key("trials", name), description="what was trained for longest"
+    )
     if registry is not None:
         run_id = attach_page(registry, found)
         if registry.pages is not None:
-            create_link_artifact(registry.run_address(run_id), "the study in MLflow", key=f"mlflow-tuning-{name}")
+            create_link_artifact(
+                registry.run_address(run_id), "the study in MLflow", key=artifact_key("mlflow-tuning", name)
+            )

@@ -112,8 +112,10 @@ def test_a_source_is_searched_without_any_history(tmp_path: Path) -> None:
     from data.synthetic import write_line
 
     write_line(tmp_path / "source", batches=2, rows=300)
-    (tmp_path / "line.yaml").write_text(PIPELINE + SPACE)
+    (tmp_path / "line.yaml").write_text((PIPELINE + SPACE).replace("name: line", "name: a_line"))
     result = tuned(tmp_path, source=[tmp_path / "source"], trials=2)
+    with get_client(sync_client=True) as client:  # Prefect allows no underscore there
+        assert "tuning-a-line" in {artifact.key for artifact in client.read_artifacts()}
     assert result["record"] is None
     assert "only searched" in outcome_text(result) or not result["changed"]
 

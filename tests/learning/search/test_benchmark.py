@@ -10,7 +10,7 @@ def test_the_benchmark_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LEHR_HOME", str(tmp_path))
     known, unseen = make_history(range(1, 3), "regression", 4), make_batch(3, "regression", 4)
     run = compare(known, unseen, seed=0, trials=3, epochs=4)
-    means = summarise(1.0, [run])
+    means = summarise([run])
     assert means["samples of halving"] < 1
-    assert set(run) == {"full trials", "halving"}
+    assert set(run) == {"default", "full trials", "halving"}
     assert overhead_ms(5) > 0

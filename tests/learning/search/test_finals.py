@@ -50,8 +50,15 @@ def test_the_parameters_as_they_were_are_always_among_them(tmp_path: Path) -> No
     trials = run_search(search, Lucky(0.0))
     assert [point["x"] for _, point in finalists_of(search, trials, {"x": 3}, 3)] == [3, 0, 1]
     finals = run_finals(search, trials, {"x": 3}, FAIR, 3)
-    said = conclude(search, trials, {"x": 3}, finals).why
-    assert "with the parameters as they were" in said
+    tuned = conclude(search, trials, {"x": 3}, finals)
+    assert "with the parameters as they were" in tuned.why
+
+
+def test_the_parameters_as_they_were_are_shown_by_the_same_trainings_as_the_pick(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    trials = run_search(search, Lucky(5.0))
+    own = conclude(search, trials, {"x": 4}, run_finals(search, trials, {"x": 4}, FAIR, 3)).baseline
+    assert own is not None and own.values == {"score": -4.0}
 
 
 def test_nothing_is_trained_again_where_there_is_nothing_to_choose(tmp_path: Path) -> None:
