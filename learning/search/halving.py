@@ -1,7 +1,9 @@
 """Successive halving: every point is trained a little, and only the best go on.
 
 Asynchronous, as in Li et al. 2020 (ASHA): a point goes on to the next rung as soon as it is among the best 1/η of those
-seen on its own, so no worker waits for another. Of several objectives the best are those of the first fronts.
+seen on its own, so no worker waits for another. But no more go on than 1/η (Li et al. 2022, D-ASHA): a sampler that
+gets better and better would else have nearly every point trained further. Of several objectives the best are those of
+the first fronts.
 """
 
 import math
@@ -45,6 +47,6 @@ def next_to_promote(
         enough = len(order) // keep_one_in
         best = order[: max(enough, 1) if last and not seen[following] else enough]
         waiting = [key for key in best if key not in seen[following]]
-        if waiting:
+        if waiting and len(seen[following]) < len(best):
             return waiting[0], following
     return None

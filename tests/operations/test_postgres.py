@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from data.feature_store import FeatureStore
 from data.synthetic import write_line
 from deployments.line import open_ledger
 from deployments.settings import Settings
+from learning.search.running import run_search
+from tests.learning.search.searches import Bowl, make_search
 from tests.operations.conftest import PIPELINE
 from tests.operations.plant import Plant, bring_up, free_port, lehr, until
 
@@ -79,3 +82,12 @@ def run(plant: Plant, batch: Path, flow: str) -> str:
     """Let a batch wait and have it taken; how that ended."""
     plant.drop(batch)
     return plant.ended(plant.start(flow))["state_type"]
+
+
+def test_a_study_is_shared_by_processes_and_kept(postgres: str, tmp_path: Path) -> None:
+    place, bowl = f"postgresql+psycopg://{postgres}/lehr_db", Bowl(tmp_path / "calls", 0.02)
+    search = replace(make_search(tmp_path, 12, "tpe"), place=place)
+    trials = run_search(search, bowl, processes=2)
+    assert len(trials) == len({trial.key for trial in trials}) == bowl.calls == 12
+    assert run_search(search, bowl) == trials
+    assert bowl.calls == 12

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from learning.search.halving import Halving
+from learning.search.halving import Halving, next_to_promote
 from learning.search.objectives import front_of, pick
 from learning.search.running import run_search
 from learning.search.samplers import Sampler
@@ -75,6 +75,16 @@ def test_halving_trains_few_in_full_and_keeps_the_best(tmp_path: Path, objective
     assert cost <= 0.4 * 9 * 30
     best = max(t.values["score"] for t in by_epochs[9] if t.values)
     assert best == max(t.values["score"] for t in trials if t.values)
+
+
+def test_halving_costs_no_more_where_every_point_is_better_than_those_before() -> None:
+    seen: dict[int, dict[str, dict[str, float]]] = {1: {}, 3: {}, 9: {}}
+    for number in range(30):
+        seen[1][str(number)] = {"score": float(number)}
+        while (found := next_to_promote(seen, ONE, 3, last=number == 29)) is not None:
+            seen[found[1]][found[0]] = {"score": float(found[0])}
+    assert [len(points) for points in seen.values()] == [30, 10, 3]
+    assert max(map(int, seen[9])) >= 25
 
 
 def test_halving_trains_one_in_full_however_few_there_are(tmp_path: Path) -> None:
