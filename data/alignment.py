@@ -50,21 +50,29 @@ def align_signals(
 
     positions: of each keypoint by name, in samples, as a network predicts them; None: the annotated ones. A keypoint
     that is NaN is left out of that signal's map. targets: None puts each on its mean share of the signals' lengths.
-    samples: the aligned length T; None: the mean length. A signal whose keypoints do not follow one another in the
-    order of the targets is refused by name, and left out.
+    samples: the aligned length T; None: the mean length. A keypoint up to a sample outside its signal lies at its edge;
+    a signal with one farther out, or before another that its target comes after, is refused with the reason, and left
+    out.
     Raises ValueError for targets that no keypoint is given for, that lie outside the samples or share a sample, for
     keypoints that are never there, and where every signal is refused.
     """
     found = {name: np.asarray(p, np.float64) for name, p in (positions or signals.keypoints).items()}
     length = samples or round(float(signals.lengths_N.mean()))
     placed = _in_order(_mean_places(signals, found, length) if targets is None else targets, found, length)
-    positions_NK = np.stack([found[name] for name in placed], 1)
+    positions_NK = _to_edges(np.stack([found[name] for name in placed], 1), signals.lengths_N)
     refused = {n: why for n, p_K in enumerate(positions_NK) if (why := _violation(p_K, placed, signals.lengths_N[n]))}
     places_N = np.array([n for n in range(len(signals)) if n not in refused], np.int64)
     if not len(places_N):
         raise ValueError(f"no signal can be aligned; signal 0: {refused[0]}")
     values = [_warped(signals.signal(n), positions_NK[n], np.array(list(placed.values())), length) for n in places_N]
     return Aligned(np.stack(values), places_N, placed, refused)
+
+
+def _to_edges(positions_NK: Values, lengths_N: NDArray[np.int64]) -> Values:
+    """Places within a sample of a signal's ends at these."""
+    last_N1 = lengths_N[:, None] - 1.0
+    near_NK = (positions_NK >= -1) & (positions_NK <= last_N1 + 1)
+    return np.where(near_NK, np.clip(positions_NK, 0, last_N1), positions_NK)
 
 
 def _mean_places(signals: Signals, positions: Mapping[str, Values], length: int) -> dict[str, float]:
@@ -99,8 +107,8 @@ def _violation(positions_K: Values, targets: Mapping[str, float], length: int) -
         if not 0 <= position <= length - 1:
             return f"{name} at {position:.4g} lies outside the signal's {length} samples"
     for (before, at), (after, then) in pairwise(there):
-        if then <= at:
-            return f"{after} at {then:.4g} does not come after {before} at {at:.4g}"
+        if then < at:
+            return f"{after} at {then:.4g} comes before {before} at {at:.4g}"
     return ""
 
 

@@ -1,6 +1,6 @@
-"""Hashes of rows: of each reading by itself, and of the rows of a batch by column.
+"""Hashes of rows: of each reading by itself, and of the rows of a batch by column; and of signals.
 
-Shapes: N rows, B windows, C features.
+Shapes: N rows, B windows, C features or channels, T samples.
 """
 
 import hashlib
@@ -37,6 +37,12 @@ def hash_readings(readings_NC: NDArray[np.float32]) -> list[bytes]:
 def hash_whole_windows(readings_BLC: NDArray[np.float32]) -> list[bytes]:
     """The SHA-256 of each window's readings, written as those of a row: for windows that share no rows."""
     return _digests(readings_BLC)
+
+
+def hash_signal(signal_CT: NDArray[np.float32]) -> bytes:
+    """The SHA-256 of a signal without its padding: its channels and samples, then its values as those of a row."""
+    shape = np.array(signal_CT.shape, "<i8").tobytes()
+    return hashlib.sha256(shape + _digests(signal_CT.reshape(1, -1))[0]).digest()
 
 
 def hash_windows(rows_N: list[bytes], ends_B: NDArray[np.int64], length: int) -> list[bytes]:

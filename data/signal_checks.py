@@ -46,8 +46,8 @@ def signals_of(frame: pl.DataFrame, schema: SignalSchema) -> Signals:
 
 def signals_frame(signals: Signals, schema: SignalSchema) -> pl.DataFrame:
     """The frame that `signals_of` reads, `lehr_batch` among its columns."""
-    channels = [
-        pl.Series(name, [signals.signal(n)[c] for n in range(len(signals))], pl.List(pl.Float32))
+    channels = [  # cast, as arrays of one length would become a column of arrays
+        pl.Series(name, [signals.signal(n)[c] for n in range(len(signals))]).cast(pl.List(pl.Float32))
         for c, name in enumerate(schema.channels)
     ]
     keypoints = [pl.Series(name, signals.keypoints[name]).fill_nan(None) for name in schema.keypoints]

@@ -12,6 +12,7 @@ import polars as pl
 from data.bad_batch import BadBatch
 from data.npz_files import Arrays, read_npz
 from data.parquet_files import broken_parquet
+from data.signal_checks import broken_signals
 from data.signal_config import SignalDataConfig, SignalSchema
 from data.sources import Arrival
 
@@ -34,19 +35,43 @@ def read_signal_batch(arrival: Arrival, config: SignalDataConfig) -> tuple[pl.Da
     raise BadBatch(f"signals are delivered as Parquet with lists, or as npz, not as {arrival.format}")
 
 
-def signal_frame(arrays: Arrays, config: SignalDataConfig) -> tuple[pl.DataFrame, SignalSchema]:
+def read_signal_inputs(arrival: Arrival, config: SignalDataConfig) -> tuple[pl.DataFrame, SignalSchema]:
+    """The signals of a file that are to be represented, as `read_signal_batch` gives them, but without keypoints.
+
+    Ids that are not there are "". Raises ValueError that names the file, and the row (from 1) that is no signal.
+    """
+    bare = config.model_copy(update={"keypoints": [], "annotator": None, "weights": {}})
+    try:
+        if arrival.format == "npz":
+            frame, schema = signal_frame(read_npz(arrival.content), bare, ids_needed=False)
+        elif arrival.format == "parquet":
+            frame, schema = _from_parquet(arrival.content, bare, ids_needed=False)
+        else:
+            raise BadBatch(f"signals come as Parquet with lists, or as npz, not as {arrival.format}")
+    except BadBatch as bad:
+        raise ValueError(f"{arrival.name}: {bad.reason}") from None
+    frame = frame.with_columns(pl.col(bare.element, bare.session).fill_null(""))
+    for row, reason in broken_signals(frame, schema, bare).items():
+        raise ValueError(f"{arrival.name}, row {row + 1}: {reason}")
+    return frame, schema
+
+
+def signal_frame(
+    arrays: Arrays, config: SignalDataConfig, *, ids_needed: bool = True
+) -> tuple[pl.DataFrame, SignalSchema]:
     """The same from arrays named as those of an npz file.
 
     signals: one array (N, C, T), or one (N, T) a channel; `lengths` (N,) where they are padded. keypoints: `keypoints`
-    (N, K) with `keypoint_names` (K,), or an array (N,) each.
+    (N, K) with `keypoint_names` (K,), or an array (N,) each. ids_needed: element and session must be there.
     """
     named = {**arrays, **_split_keypoints(arrays)}
-    _refuse_absent([*config.signals, *_others(config)], list(named), "array")
+    others = _others(config, None if ids_needed else list(named))
+    _refuse_absent([*config.signals, *others], list(named), "array")
     channels = _array_channels(named, config.signals)
     if LENGTHS in named:
         lengths = _one_each(named, LENGTHS)
         channels = [_cut(channel, lengths) for channel in channels]
-    return _frame(channels, {name: _one_each(named, name) for name in _others(config)}, config)
+    return _frame(channels, {name: _one_each(named, name) for name in others}, config)
 
 
 def _cut(channel: pl.Series, lengths: pl.Series) -> pl.Series:
@@ -88,15 +113,18 @@ def _one_each(arrays: Arrays, name: str) -> pl.Series:
     return pl.Series(name, values.astype(np.float32) if values.dtype == np.float16 else values)
 
 
-def _from_parquet(content: bytes, config: SignalDataConfig) -> tuple[pl.DataFrame, SignalSchema]:
+def _from_parquet(
+    content: bytes, config: SignalDataConfig, *, ids_needed: bool = True
+) -> tuple[pl.DataFrame, SignalSchema]:
     try:
         frame = pl.read_parquet(BytesIO(content))
     except (pl.exceptions.PolarsError, OSError):
         raise BadBatch(broken_parquet(content)) from None
     frame = frame.rename(lambda name: name.strip())
-    _refuse_absent([*config.signals, *_others(config)], frame.columns, "column")
+    others = _others(config, None if ids_needed else frame.columns)
+    _refuse_absent([*config.signals, *others], frame.columns, "column")
     channels = [channel for name in config.signals for channel in _list_channels(frame[name], len(config.signals))]
-    return _frame(channels, {name: frame[name] for name in _others(config)}, config)
+    return _frame(channels, {name: frame[name] for name in others}, config)
 
 
 def _list_channels(column: pl.Series, columns: int) -> list[pl.Series]:
@@ -131,11 +159,13 @@ def _frame(
     schema = config.schema_for(len(channels))
     columns = [channel.rename(name) for channel, name in zip(channels, schema.channels, strict=True)]
     columns += [_positions(s) if name in config.keypoints else _ids(s) for name, s in others.items()]
+    absent = [name for name in (config.element, config.session) if name not in others]
+    columns += [pl.Series(name, [""] * columns[0].len(), pl.String) for name in absent]
     if (counts := {len(column) for column in columns}) != {columns[0].len()}:
         raise BadBatch(f"the arrays are of different lengths: {_listed(sorted(counts))} entries")
     if columns[0].len() == 0:
         raise BadBatch("the file holds no signals")
-    return pl.DataFrame(columns), schema
+    return pl.DataFrame(columns).select(schema.columns), schema
 
 
 def _positions(column: pl.Series) -> pl.Series:
@@ -151,9 +181,11 @@ def _ids(column: pl.Series) -> pl.Series:
     return column.cast(pl.String).str.strip_chars().str.replace(_WHOLE, "$1").replace("", None)
 
 
-def _others(config: SignalDataConfig) -> list[str]:
+def _others(config: SignalDataConfig, there: Sequence[str] | None = None) -> list[str]:
+    """The columns beside the signals; there: of those that a file has (None: all)."""
     annotator = [] if config.annotator is None else [config.annotator]
-    return [config.element, config.session, *config.keypoints, *annotator]
+    wanted = [config.element, config.session, *config.keypoints, *annotator]
+    return wanted if there is None else [name for name in wanted if name in there]
 
 
 def _refuse_absent(wanted: Sequence[str], there: Sequence[str], what: str) -> None:

@@ -11,7 +11,7 @@ from data.expectations import check_expectations, suite_document
 from data.outcomes import Outcome
 from data.signal_checks import broken_signals
 from data.signal_config import SignalDataConfig, SignalSchema
-from data.suite import expect_numbers, load_suite, save_suite
+from data.suite import expect_numbers, expect_range, load_suite, save_suite
 
 SAMPLES = "samples"
 
@@ -38,7 +38,7 @@ def validate_signals(
         return SignalReport(reasons, (), _too_many(reasons, frame.height, max_quarantined_share))
     described = describe_signals(sound, schema)
     if not path.exists():
-        save_suite(path, infer_signal_suite(described))
+        save_suite(path, infer_signal_suite(described, schema))
     suite = load_suite(path)
     _check_columns(suite, described)
     outcomes = [outcome for outcome in check_expectations(described, suite) if not outcome.met or outcome.rows]
@@ -63,10 +63,14 @@ def describe_signals(frame: pl.DataFrame, schema: SignalSchema) -> pl.DataFrame:
     return frame.select(*columns, *schema.columns[len(schema.channels) :])
 
 
-def infer_signal_suite(described: pl.DataFrame) -> dict[str, Any]:
-    """A suite from the first batch, as Great Expectations' JSON: all of it was guessed, so all are warnings."""
+def infer_signal_suite(described: pl.DataFrame, schema: SignalSchema) -> dict[str, Any]:
+    """A suite from the first batch, as Great Expectations' JSON: all of it was guessed, so all are warnings.
+
+    Keypoints may be missing, as annotators come and go.
+    """
     numbers = [described[name] for name in described.columns if described[name].dtype.is_numeric()]
-    return suite_document("lehr", [e for column in numbers for e in expect_numbers(column)], {})
+    expected = [expect_range(c) if c.name in schema.keypoints else expect_numbers(c) for c in numbers]
+    return suite_document("lehr", [expectation for of_column in expected for expectation in of_column], {})
 
 
 def _check_columns(suite: Mapping[str, Any], described: pl.DataFrame) -> None:

@@ -107,13 +107,16 @@ def _structure(schema: Schema) -> list[dict[str, Any]]:
 
 def expect_numbers(column: pl.Series) -> list[dict[str, Any]]:
     """What was guessed of a column of numbers: about as many values as now, in about their range; as warnings."""
-    expectations = [_present(column)]
+    return [_present(column), *expect_range(column)]
+
+
+def expect_range(column: pl.Series) -> list[dict[str, Any]]:
+    """The range alone, of a column whose values may be missing."""
     limits = _range(column)
-    if limits is not None:
-        low, high = limits
-        keys = {"column": column.name, "min_value": low, "max_value": high, "mostly": 0.99}
-        expectations.append(_expectation("column_values_to_be_between", "warning", **keys))
-    return expectations
+    if limits is None:
+        return []
+    keys = {"column": column.name, "min_value": limits[0], "max_value": limits[1], "mostly": 0.99}
+    return [_expectation("column_values_to_be_between", "warning", **keys)]
 
 
 def _roles(frame: pl.DataFrame, schema: Schema) -> list[dict[str, Any]]:

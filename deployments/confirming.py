@@ -4,11 +4,11 @@ from pydantic import TypeAdapter
 
 from data.entries import Promotion
 from deployments.estimates import labels_have_come
+from deployments.exporting import export_again
 from deployments.judging import judge_again
 from deployments.line import AnyLine, Line
 from deployments.outcomes import Batch, Confirmed, OnEstimate, Revoked
 from deployments.promotion import roll_back
-from deployments.rivalry import export_again
 
 
 def confirm(line: Line, batch: Batch) -> Confirmed | None:

@@ -11,7 +11,7 @@ from data.feature_store import BEFORE_ALL
 from data.kept_batches import kept_batches
 from data.schema import Schema
 from data.windows import last_rows, make_samples
-from deployments.champions import lineage_of
+from deployments.champions import lineage_of, version_of
 from deployments.drafts import Classes
 from deployments.export import check_parity, export
 from deployments.ladder import Rung
@@ -57,6 +57,14 @@ def export_after(
     digest = save_version(line.version_folder(number), packed, card, sketch, memory)
     line.ledger.register_version(line.name, number, digest, parent, batch.number, rung)
     return Exported(number, check_parity(served, onnx, features, length, line.config.training.seed))
+
+
+def export_again(line: Line, number: int) -> Exported:
+    """A registered version as if it had just been exported."""
+    version = version_of(line, number)
+    served, features = version.candidate.served(), len(line.schema.features)
+    parity = check_parity(served, version.onnx, features, line.window_length, line.config.training.seed)
+    return Exported(number, parity)
 
 
 def latest_rows(line: Line, through: int) -> pl.DataFrame:

@@ -11,12 +11,12 @@ from deployments.champion_checks import (
     check_regression,
     check_worst_rows,
 )
+from deployments.gate_checks import check_proof, checks_of_the_file
 from deployments.leaks import check_copies, check_holdouts_unseen
 from deployments.pipeline import GateConfig
 from deployments.slices import check_slices
-from deployments.verdict import Check, Judged, Verdict, at_most, checked, closed
+from deployments.verdict import Check, Judged, Verdict, closed
 from monitoring.performance import Metric
-from monitoring.wager import ENOUGH
 
 
 def judge(config: GateConfig, metric: Metric, evidence: Judged) -> Verdict:
@@ -31,7 +31,8 @@ def judge(config: GateConfig, metric: Metric, evidence: Judged) -> Verdict:
     made = [closed(name, check) for name, check in checks.items()]
     if evidence.champion_through is not None:
         made += check_slices(config, metric, evidence)
-    made += [closed(name, check) for name, check in _of_the_file(config, evidence).items()]
+    of_the_file = checks_of_the_file(config, evidence.latency_ms, evidence.size_mb, evidence.parity_error)
+    made += [closed(name, check) for name, check in of_the_file.items()]
     made += say_no_change(config, metric, evidence)
     return Verdict(all(c.passed for c in made), tuple(made))
 
@@ -57,20 +58,5 @@ def _against_champion(config: GateConfig, metric: Metric, evidence: Judged) -> d
         "calibration": lambda: check_calibration(config, evidence),
     }
     if config.appetite == "proof":
-        checks["proof"] = lambda: _proof(evidence)
+        checks["proof"] = lambda: check_proof(evidence.wealth)
     return checks
-
-
-def _of_the_file(config: GateConfig, evidence: Judged) -> dict[str, Callable[[], Check]]:
-    return {
-        "latency": lambda: at_most("latency", evidence.latency_ms, config.max_latency_ms, "ms for one sample"),
-        "size": lambda: at_most("size", evidence.size_mb, config.max_size_mb, "MB of the served file"),
-        "parity": lambda: at_most(
-            "parity", evidence.parity_error, config.max_parity_error, "largest difference of the exported file to torch"
-        ),
-    }
-
-
-def _proof(evidence: Judged) -> Check:
-    text = "is what a stake of 1 on the candidate has become on batches before it learned from them; needed is"
-    return checked("proof", evidence.wealth, ENOUGH, evidence.wealth >= ENOUGH, text)

@@ -6,21 +6,24 @@ ask the kind for what differs.
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from data.sources import Arrival
 from deployments.ladder import Rung
-from deployments.line import NO_OVERRIDES, AnyLine, Line, Overrides, check_line, open_line
+from deployments.line import NO_OVERRIDES, AnyLine, Line, Overrides, check_line, open_line, read_line
 from deployments.outcomes import Batch, Exported, Judged, Learned, Stored, Validated, Watched
 from deployments.pipeline import PipelineConfig
 from deployments.pipeline_files import load_pipeline
+from deployments.predicting import Predicted
 from deployments.row_kind import RowKind
 from deployments.settings import Settings
 from deployments.signal_kind import SignalKind
-from deployments.signal_line import SignalLine, check_signal_line, open_signal_line
-from learning.callbacks import Callback
+from deployments.signal_line import SignalLine, check_signal_line, open_signal_line, read_signal_line
+from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
+from monitoring.config import LearningAction
 
 
 class Kind(Protocol):
@@ -42,16 +45,11 @@ class Kind(Protocol):
         """Score the champion on a stored batch before anything learns from it, and look for drift."""
         ...
 
-    @property
-    def names_causes(self) -> bool:
-        """Whether it can name what happened to a batch."""
+    def triage(self, batch: Batch, validated: Validated, watched: Watched) -> Triage:
+        """Name what happened to a stored batch."""
         ...
 
-    def triage(self, batch: Batch, validated: Validated) -> Triage:
-        """Name what happened to a stored batch, where it can."""
-        ...
-
-    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Callback]) -> Learned | None:
+    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Listener[Followed]]) -> Learned | None:
         """Keep the rung's candidate as a draft; None where there is nothing to learn."""
         ...
 
@@ -65,6 +63,10 @@ class Kind(Protocol):
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
         """The gate's verdict on a version; wealth: what it has shown in the shadow."""
+        ...
+
+    def predict(self, arrival: Arrival, at: datetime) -> Predicted:
+        """What the champion says of a file, recorded for receipts; raises ValueError for what cannot be predicted."""
         ...
 
     def smoke_test(self, version: int) -> None:
@@ -95,6 +97,21 @@ def open_any_line(
     else:
         with open_signal_line(pipeline, config, settings, arrivals, overrides) as line:
             yield line
+
+
+def check_action(line: AnyLine, action: LearningAction | None) -> None:
+    """Raise ValueError for what a person cannot ask of the line's task."""
+    if action == "patch" and isinstance(line, SignalLine):
+        why = "task: representation blends no heads, so there is nothing to patch"
+        raise ValueError(f"{line.name}: {why}; ask for update or retrain")
+
+
+def read_any_line(pipeline: Path, settings: Settings) -> AnyLine:
+    """A pipeline of any task as it lies there; as `read_line`."""
+    config = load_pipeline(pipeline)
+    if isinstance(config, PipelineConfig):
+        return read_line(pipeline, settings)
+    return read_signal_line(pipeline, config, settings)
 
 
 def check_any_line(pipeline: Path, settings: Settings, arrivals: Iterable[Arrival]) -> None:

@@ -10,15 +10,10 @@ from deployments.judging import in_classes_of
 from deployments.line import Line
 from deployments.outcomes import Batch, Completed, LabelsTaken, Rivalry, Watched
 from deployments.rivalry import compare_with_rival
+from deployments.row_rival import beside_on_rows
 from deployments.setting_aside import faulty_batches
-from deployments.watching import (
-    estimate_on,
-    evidence_so_far,
-    score_no_change,
-    unknown_classes,
-    watched_before,
-    with_realised,
-)
+from deployments.watched import evidence_so_far, watched_before
+from deployments.watching import estimate_on, score_no_change, unknown_classes, with_realised
 from monitoring.performance import Predictions, row_losses, score, score_all
 from monitoring.score_drift import Scored, scored_rows
 
@@ -35,7 +30,7 @@ def watch_labels(line: Line, batch: Batch, taken: LabelsTaken) -> Watched:
     if champion is None:
         return Watched(None, None, no_change, None, (), None)
     before = watched_before(line, batch)
-    rivalry, detector = evidence_so_far(before, champion)
+    rivalry, detector = evidence_so_far(before, champion.number)
     told = () if before is None else before.told
     whole = rows.with_columns(pl.lit("all").alias("lehr_split"))
     samples = make_samples(whole, line.schema, line.window_length, champion.classes, keep_unknown=True)
@@ -73,7 +68,10 @@ def _evidence(
     metric, targets_B = line.config.metric, samples.targets_B.numpy()
     predictions = champion.model.predict_samples(samples)
     losses_B = row_losses(metric, predictions, targets_B)
-    rivalry = compare_with_rival(line, champion, score(metric, predictions, targets_B), losses_B, sound, before)
+    reached = score(metric, predictions, targets_B)
+    rivalry = compare_with_rival(
+        line, champion.number, before, lambda rival: beside_on_rows(line, rival, sound, losses_B, reached)
+    )
     return rivalry, scored_rows(metric, predictions, targets_B)
 
 

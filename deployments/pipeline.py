@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from data.config import Config, DataConfig, Task, ValidationConfig
 from data.documents import check_document, read_yaml
+from deployments.gate_config import AnyGate
 from learning.config import HalfLives, TrainingConfig, UpdateConfig
 from learning.losses import losses_for
 from learning.search.config import TuningConfig
@@ -32,6 +33,9 @@ class AnyPipeline(Protocol):
     def trigger(self) -> TriggerConfig: ...
 
     @property
+    def gate(self) -> AnyGate: ...
+
+    @property
     def schedule(self) -> "ScheduleConfig": ...
 
     @property
@@ -40,27 +44,13 @@ class AnyPipeline(Protocol):
         ...
 
 
-class GateConfig(Config):
-    """What a candidate must pass. Losses are in points of the metric; for rmse and mae a share of the champion's.
+class GateConfig(AnyGate):
+    """What a candidate must pass. Losses are in points of the metric; for rmse and mae a share of the champion's."""
 
-    appetite: how a better version gets into production. probation: as soon as the checks hold; its predecessor goes on
-    scoring beside it, and takes its place again once it has proven to be the better one. proof: the candidate scores
-    beside the champion first, and goes live once it has proven to be better. After `shadow_batches` without proof the
-    predecessor is no longer compared, or the lineage in the shadow given up.
-    """
-
-    appetite: Literal["probation", "proof"] = "probation"
-    shadow_batches: int = Field(default=50, ge=4, description="labelled batches after which a rival is given up")
     metric: Metric | None = Field(default=None, description="null: accuracy for classification, rmse for regression")
     threshold: float | None = Field(
         default=None,
         description="the worst score on held-out rows that may go live; null: no more than the baseline",
-    )
-    max_regression: float | None = Field(
-        default=None, ge=0, description="a loss against the champion that must be ruled out; null: 0.05, for shares 0.1"
-    )
-    max_forgetting: float | None = Field(
-        default=None, ge=0, description="loss allowed on earlier batches' hold-outs; null: 0.02, for shares 0.05"
     )
     max_slice_loss: float | None = Field(
         default=None,
@@ -74,11 +64,6 @@ class GateConfig(Config):
     max_calibration_error: float | None = Field(
         default=None, ge=0, description="null: 0.1 more than the champion's, for values 0.25 of their deviations"
     )
-    max_size_mb: float = Field(default=100.0, gt=0, description="of the served file")
-    max_latency_ms: float = Field(default=5.0, gt=0, description="median for one sample through the exported file")
-    max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
-    confidence: float = Field(default=0.9, gt=0.5, lt=1)
-    resamples: int = Field(default=1000, ge=100)
 
 
 class ScheduleConfig(Config):

@@ -18,14 +18,24 @@ def receipt_lines(receipt: Mapping[str, Any]) -> Iterator[str]:
 
 def _prediction(receipt: Mapping[str, Any]) -> Iterator[str]:
     answer, came = receipt["prediction"], receipt["input"]
-    sure = f", probability {answer['probability']:.3f}" if "probability" in answer else ""
-    value = answer["prediction"] if isinstance(answer["prediction"], str) else f"{answer['prediction']:.6g}"
-    yield f"prediction   {value}{sure}"
+    yield f"prediction   {_represented(answer) if 'embedding' in answer else _predicted(answer)}"
     yield f"             {answer['id']}, made {_moment(answer['at'])} by {answer['pipeline']}"
     yield f"input        row {answer['row']} of {came['name']} ({came['rows']:,} predictions, {came['sha256'][:12]})"
     yield f"             what was read for it hashes to {answer['row_sha256']}"
     if "given" in receipt:
         yield f"             {_given(receipt['given'], answer['row'])}"
+
+
+def _predicted(answer: Mapping[str, Any]) -> str:
+    sure = f", probability {answer['probability']:.3f}" if "probability" in answer else ""
+    value = answer["prediction"]
+    return f"{value if isinstance(value, str) else format(value, '.6g')}{sure}"
+
+
+def _represented(answer: Mapping[str, Any]) -> str:
+    """Of a signal: where its keypoints lie, in samples, and the size of its embedding."""
+    at = [f"{name.removeprefix('position.')} at {answer[name]:.1f}" for name in answer if name.startswith("position.")]
+    return ", ".join([*at, f"an embedding of {len(answer['embedding'])} numbers"])
 
 
 def _given(given: Mapping[str, Any], row: int) -> str:

@@ -17,6 +17,8 @@ from data.schema import resolve_schema
 from data.sources import Arrival
 from deployments.pipeline import PipelineConfig
 from deployments.predicting import hash_samples, record_path, windows_of
+from deployments.representation_pipeline import REPRESENTATION, RepresentationPipeline
+from deployments.signal_predicting import hash_given_signals
 from deployments.versions import load_card
 
 ID = re.compile(r"([0-9a-f]{20})-([1-9][0-9]*)")
@@ -89,13 +91,8 @@ def _compare(
     ledger: Ledger, place: Place, card: Mapping[str, Any], answer: Mapping[str, Any], given: Arrival
 ) -> dict[str, Any]:
     """Whether a file's row is the one that was predicted, and if not, which of its rows is."""
-    config, kept = PipelineConfig.parse(card["config"], "the version's card"), ledger.schema(place.request.pipeline)
-    assert kept is not None, "who predicts has declared columns"
-    schema, length = resolve_schema(config.data, config.task, kept["columns"]), config.data.window.length
-    windows = windows_of(read_inputs(given, schema, length), schema, length, card["classes"])
-    rows, digest = [int(row) for row in windows.rows_B], bytes.fromhex(answer["row_sha256"])
-    pairs = zip(rows, windows.sha256_B, hash_samples(windows.samples), strict=True)
-    same = [row for row, *hashes in pairs if digest in hashes]
+    digest, hashes = bytes.fromhex(answer["row_sha256"]), _given_hashes(ledger, place, card, given)
+    same = [row for row, found in hashes if digest in found]
     matches = place.row in same
     return {
         "name": given.name,
@@ -103,6 +100,22 @@ def _compare(
         "matches": matches,
         "same_rows": same,
     }
+
+
+def _given_hashes(
+    ledger: Ledger, place: Place, card: Mapping[str, Any], given: Arrival
+) -> list[tuple[int, tuple[bytes, ...]]]:
+    """The rows of a file, each with the hashes that a record may hold of it."""
+    if card["config"]["task"] == REPRESENTATION:
+        config = RepresentationPipeline.model_validate(card["config"])
+        return [(row, (found,)) for row, found in enumerate(hash_given_signals(given, config.data), start=1)]
+    config, kept = PipelineConfig.parse(card["config"], "the version's card"), ledger.schema(place.request.pipeline)
+    assert kept is not None, "who predicts has declared columns"
+    schema, length = resolve_schema(config.data, config.task, kept["columns"]), config.data.window.length
+    windows = windows_of(read_inputs(given, schema, length), schema, length, card["classes"])
+    rows = [int(row) for row in windows.rows_B]
+    pairs = zip(windows.sha256_B, hash_samples(windows.samples), strict=True)
+    return list(zip(rows, pairs, strict=True))
 
 
 def _run(

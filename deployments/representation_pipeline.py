@@ -1,11 +1,12 @@
 """`RepresentationPipeline`: a pipeline file whose task is to represent signals."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from data.config import Config, ValidationConfig
 from data.signal_config import SignalDataConfig
+from deployments.gate_config import AnyGate
 from deployments.pipeline import DEFAULT_TRIGGER, ScheduleConfig
 from learning.representation_config import RepresentationConfig
 from models.config import HierarchicalConfig
@@ -15,7 +16,7 @@ from monitoring.performance import SignalMetric
 REPRESENTATION = "representation"
 
 
-class RepresentationGate(Config):
+class RepresentationGate(AnyGate):
     """What a candidate must pass. Losses are in points of the metric; of keypoint_mae a share of the champion's.
 
     The metric decides; on every other metric of the held-out signals a candidate must not clearly lose.
@@ -37,17 +38,7 @@ class RepresentationGate(Config):
         default="session",
         description="what is drawn again whole for the confidence of a comparison, as it errs together",
     )
-    max_regression: float | None = Field(
-        default=None, ge=0, description="a loss against the champion that must be ruled out; null: 0.05, for shares 0.1"
-    )
-    max_forgetting: float | None = Field(
-        default=None, ge=0, description="loss allowed on earlier batches' hold-outs; null: 0.02, for shares 0.05"
-    )
-    max_size_mb: float = Field(default=100.0, gt=0, description="of the served file")
     max_latency_ms: float = Field(default=50.0, gt=0, description="median for one signal through the exported file")
-    max_parity_error: float = Field(default=1e-4, gt=0, description="largest difference of the exported file to torch")
-    confidence: float = Field(default=0.9, gt=0.5, lt=1)
-    resamples: int = Field(default=1000, ge=100)
 
 
 class RepresentationPipeline(Config):
@@ -69,8 +60,24 @@ class RepresentationPipeline(Config):
         """The metric that decides."""
         return self.gate.metric
 
+    @model_validator(mode="before")
+    @classmethod
+    def _decoding_that_keeps_the_order(cls, document: Any) -> Any:
+        """Of keypoints that follow one another, unless the file says otherwise."""
+        match document:
+            case {"data": {"ordered": True}, "model": {"decoding": _}}:
+                return document
+            case {"data": {"ordered": True}, "model": {**model}}:
+                return {**document, "model": {**model, "decoding": "ordered"}}
+            case {"data": {"ordered": True}} if "model" not in document:
+                return {**document, "model": {"decoding": "ordered"}}
+            case _:
+                return document
+
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
+        if self.model.decoding == "ordered" and not self.data.ordered:
+            raise ValueError("model.decoding: ordered needs data.ordered: true; say so, or take median")
         if not self.data.keypoints:
             for key, metric in [("metric", self.gate.metric), *(("thresholds", m) for m in self.gate.thresholds)]:
                 if metric.startswith("keypoint"):

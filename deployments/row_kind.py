@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from data.inputs import read_inputs
 from data.landing import landed, stage, staged
 from data.quarantine import quarantine_batch, quarantine_rows
 from data.readers import BadBatch, read_batch
@@ -13,17 +15,17 @@ from data.suite import suite_for
 from data.validation import suspect_sensors, validate
 from deployments.candidates import make_candidate
 from deployments.drafts import load_draft, save_draft
-from deployments.exporting import export_after
+from deployments.exporting import export_after, export_again
 from deployments.judging import judge_version
 from deployments.labels import holds_labels, join_waiting, rows_beyond_labels
 from deployments.ladder import Rung
 from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Learned, Stored, Validated, Watched
+from deployments.predicting import Predicted, predict
 from deployments.promotion import smoke_test
-from deployments.rivalry import export_again
 from deployments.triaging import triage_stored
 from deployments.watching import watch
-from learning.callbacks import Callback
+from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
 
 
@@ -76,14 +78,10 @@ class RowKind:
     def watch(self, batch: Batch) -> Watched:
         return watch(self.line, batch)
 
-    @property
-    def names_causes(self) -> bool:
-        return True
-
-    def triage(self, batch: Batch, validated: Validated) -> Triage:
+    def triage(self, batch: Batch, validated: Validated, watched: Watched) -> Triage:
         return triage_stored(self.line, batch, validated)
 
-    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Callback]) -> Learned | None:
+    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Listener[Followed]]) -> Learned | None:
         made = make_candidate(self.line, batch, rung, callbacks)
         if made is None:
             return None
@@ -100,6 +98,10 @@ class RowKind:
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
         return judge_version(self.line, batch, exported, wealth)
+
+    def predict(self, arrival: Arrival, at: datetime) -> Predicted:
+        inputs = read_inputs(arrival, self.line.schema, self.line.window_length)
+        return predict(self.line, inputs, at, arrival.name, arrival.id)
 
     def smoke_test(self, version: int) -> None:
         smoke_test(self.line, version)

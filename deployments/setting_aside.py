@@ -70,6 +70,12 @@ def without_readings(
     return blanked.filter(pl.any_horizontal(pl.col(list(features)).is_not_null()))
 
 
+def without_signals(rows: pl.DataFrame, set_aside: Mapping[int, Sequence[Readings]]) -> pl.DataFrame:
+    """The rows, a signal each, of which no channel is set aside: a network hears all channels of a signal or none."""
+    wrong = [_within(number, part) for number, parts in set_aside.items() for part in parts]
+    return rows.filter(~pl.any_horizontal(wrong)) if wrong else rows
+
+
 def release(ledger: Ledger, pipeline: str, batch: int, reason: str) -> tuple[Readings, ...]:
     """Let the loop learn from a batch's readings after all; returns those that were set aside.
 

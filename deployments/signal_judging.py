@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data.signals import Signals
 from deployments.champion_checks import FORGETTING_POINTS, FORGETTING_SHARE, REGRESSION_POINTS, REGRESSION_SHARE
+from deployments.gate_checks import check_proof, checks_of_the_file
 from deployments.outcomes import Batch, Exported, Judged
 from deployments.representation_pipeline import RepresentationGate
 from deployments.signal_export import SignalModel
@@ -28,13 +29,13 @@ _WARM_UP_RUNS, _MEASURED_RUNS = 3, 20
 
 @dataclass(frozen=True)
 class SignalEvidence:
-    """What the gate knows. latest_N: signals of the newest batches, as many as make `ENOUGH_SIGNALS`.
+    """What the gate knows.
 
-    learned: how many of the candidate's remembered signals are of a session (or element) that is held out.
+    learned: how many of the candidate's remembered signals are of a session (or element) that is held out. wealth: what
+    a stake of 1 on the candidate has become in the shadow.
     """
 
     signals: Signals
-    latest_N: NDArray[np.bool_]
     candidate: SignalScores
     champion: SignalScores | None
     learned: int
@@ -42,10 +43,27 @@ class SignalEvidence:
     size_mb: float
     parity_error: float
     seed: int
+    wealth: float = 0.0
+
+    def latest_N(self, metric: SignalMetric) -> NDArray[np.bool_]:
+        """Signals of the newest batches in which `ENOUGH_SIGNALS` have a value of the metric.
+
+        A small batch may hold out no session at all, or nobody may have annotated it.
+        """
+        known_N = ~np.isnan(self.candidate.values[metric]).all(1)
+        latest_N, batches_N = np.zeros(len(self.signals), np.bool_), self.signals.batches_N
+        for batch in np.unique(batches_N)[::-1]:
+            if (latest_N & known_N).sum() >= ENOUGH_SIGNALS:
+                break
+            latest_N |= batches_N == batch
+        return latest_N & known_N
 
 
-def judge_signals(line: SignalLine, batch: Batch, exported: Exported) -> Judged:
-    """Hold a version against the champion on the held-out signals of all batches up to this one."""
+def judge_signals(line: SignalLine, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
+    """Hold a version against the champion on the held-out signals of all batches up to this one.
+
+    wealth: what the version has shown in the shadow, if it was there.
+    """
     candidate, champion = signal_version_of(line, exported.version), signal_champion_of(line)
     compared_with = None if champion is None else champion.number
     held_out = held_out_signals(line, batch.number)
@@ -53,10 +71,10 @@ def judge_signals(line: SignalLine, batch: Batch, exported: Exported) -> Judged:
         by = line.config.data.holdout.by
         text = f"no {by} was held out of {batch.number} batches, so nothing can be judged; raise data.holdout.share"
         return Judged(Verdict(False, (Check("held_out", None, None, False, text),)), None, False, compared_with)
-    evidence = _evidence(line, held_out, candidate, champion, exported.parity_error)
+    evidence = replace(_evidence(line, held_out, candidate, champion, exported.parity_error), wealth=wealth)
     verdict = judge(line.config.gate, evidence)
     metric, holds = line.config.metric, champion is not None and _holds(line.config.gate, evidence)
-    return Judged(verdict, evidence.candidate.score(metric, evidence.latest_N), holds, compared_with)
+    return Judged(verdict, evidence.candidate.score(metric, evidence.latest_N(metric)), holds, compared_with)
 
 
 def judge(config: RepresentationGate, evidence: SignalEvidence) -> Verdict:
@@ -78,11 +96,9 @@ def judge(config: RepresentationGate, evidence: SignalEvidence) -> Verdict:
         for name in evidence.candidate.values:
             if name != metric and evidence.candidate.score(name) is not None:
                 checks[f"loss_{name}"] = lambda name=name: _clear_loss(config, name, evidence, champion)
-    checks["latency"] = lambda: at_most("latency", evidence.latency_ms, config.max_latency_ms, "ms for one signal")
-    checks["size"] = lambda: at_most("size", evidence.size_mb, config.max_size_mb, "MB of the served file")
-    checks["parity"] = lambda: at_most(
-        "parity", evidence.parity_error, config.max_parity_error, "largest difference of the exported file to torch"
-    )
+        if config.appetite == "proof":
+            checks["proof"] = lambda: check_proof(evidence.wealth)
+    checks |= checks_of_the_file(config, evidence.latency_ms, evidence.size_mb, evidence.parity_error, asked="signal")
     made = tuple(closed(name, check) for name, check in checks.items())
     return Verdict(all(check.passed for check in made), made)
 
@@ -98,7 +114,6 @@ def _evidence(
 
     return SignalEvidence(
         held_out,
-        _latest(held_out),
         scores(candidate.model),
         None if champion is None else scores(champion.model),
         _remembered(line, candidate.memory, held_out),
@@ -107,16 +122,6 @@ def _evidence(
         parity_error,
         line.config.training.seed,
     )
-
-
-def _latest(held_out: Signals) -> NDArray[np.bool_]:
-    """Of the newest batches: a small one may hold out no session at all."""
-    latest_N = np.zeros(len(held_out), np.bool_)
-    for batch in np.unique(held_out.batches_N)[::-1]:
-        if latest_N.sum() >= ENOUGH_SIGNALS:
-            break
-        latest_N |= held_out.batches_N == batch
-    return latest_N
 
 
 def _remembered(line: SignalLine, memory: Signals, held_out: Signals) -> int:
@@ -142,9 +147,10 @@ def _latency_ms(model: SignalModel, signals: Signals) -> float:
 
 
 def _threshold(metric: SignalMetric, limit: float, evidence: SignalEvidence) -> Check:
-    value = _known(evidence.candidate, metric, evidence.latest_N)
+    latest_N = evidence.latest_N(metric)
+    value = _known(evidence.candidate, metric, latest_N)
     passed = value <= limit if metric in LOWER_IS_BETTER else value >= limit
-    text = f"{metric} on {int(evidence.latest_N.sum())} held-out signals; needed is"
+    text = f"{metric} on {int(latest_N.sum())} held-out signals; needed is"
     return checked(f"threshold_{metric}", value, limit, passed, text)
 
 
@@ -214,7 +220,7 @@ def _holds(config: RepresentationGate, evidence: SignalEvidence) -> bool:
     """Whether the champion itself would still pass the thresholds on the new hold-outs."""
     assert evidence.champion is not None, "the caller asked"
     of_champion = replace(evidence, candidate=evidence.champion)
-    metric_known = evidence.champion.score(config.metric, evidence.latest_N) is not None
+    metric_known = evidence.champion.score(config.metric, evidence.latest_N(config.metric)) is not None
     limits = config.thresholds.items()
     return metric_known and all(
         closed(m, lambda m=m, limit=limit: _threshold(m, limit, of_champion)).passed for m, limit in limits

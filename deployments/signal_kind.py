@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -15,14 +16,17 @@ from data.signal_suite import validate_signals
 from data.sources import Arrival
 from deployments.ladder import Rung
 from deployments.outcomes import Batch, Exported, Judged, Learned, Stored, Validated, Watched
+from deployments.predicting import Predicted
 from deployments.promotion import SmokeTestError
 from deployments.signal_export import SignalModel
 from deployments.signal_judging import judge_signals
 from deployments.signal_learning import export_signal_draft, export_signals_again, make_signal_draft
 from deployments.signal_line import SignalLine
+from deployments.signal_predicting import predict_signals
+from deployments.signal_triaging import triage_stored_signals
 from deployments.signal_versions import signal_version_of
 from deployments.signal_watching import watch_signals
-from learning.callbacks import Callback
+from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
 
 
@@ -67,15 +71,11 @@ class SignalKind:
     def watch(self, batch: Batch) -> Watched:
         return watch_signals(self.line, batch)
 
-    @property
-    def names_causes(self) -> bool:
-        return False  # causes are told by sensors against one another
+    def triage(self, batch: Batch, validated: Validated, watched: Watched) -> Triage:
+        return triage_stored_signals(self.line, batch, watched)
 
-    def triage(self, batch: Batch, validated: Validated) -> Triage:
-        raise AssertionError("there are no names for what happens to signals")
-
-    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Callback]) -> Learned | None:
-        return make_signal_draft(self.line, batch, rung)
+    def learn(self, batch: Batch, rung: Rung, callbacks: Sequence[Listener[Followed]]) -> Learned | None:
+        return make_signal_draft(self.line, batch, rung, callbacks)
 
     def export(self, batch: Batch, rung: Rung, parent: int | None) -> Exported:
         return export_signal_draft(self.line, batch, rung, parent)
@@ -84,7 +84,10 @@ class SignalKind:
         return export_signals_again(self.line, version)
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
-        return judge_signals(self.line, batch, exported)
+        return judge_signals(self.line, batch, exported, wealth)
+
+    def predict(self, arrival: Arrival, at: datetime) -> Predicted:
+        return predict_signals(self.line, arrival, at)
 
     def smoke_test(self, version: int) -> None:
         line, own = self.line, signal_version_of(self.line, version)

@@ -1,7 +1,9 @@
 """One rung of the ladder over signals: from the lineage and the stored signals to a draft, and to a version."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -13,46 +15,68 @@ from data.signal_checks import signals_frame, signals_of
 from data.signals import Signals, join_signals
 from deployments.ladder import Rung
 from deployments.outcomes import Batch, Exported, Learned
+from deployments.setting_aside import readings_set_aside, without_signals
 from deployments.signal_export import SignalModel, check_signal_parity, export_signals, load_signal_network
 from deployments.signal_line import SignalLine
 from deployments.signal_versions import parquet_of, represent_with, signal_lineage_of, signal_version_of
 from deployments.versions import save_version
+from learning.callbacks import Followed, Listener
+from learning.checkpoint import OtherTrainingError
+from learning.representation import Learned as MadeNetwork
 from learning.representation import choose_memory, fit_representation, update_representation
 from monitoring.clusters import make_clusters
 
-MODEL, MEMORY, LEARNED = "model.onnx", "memory.parquet", "learned.json"
+MODEL, MEMORY, LEARNED, CHECKPOINTS = "model.onnx", "memory.parquet", "learned.json", "checkpoints"
 _PARITY_SHARES = (0.5, 0.8, 1.0, 1.3)
 
 
-def make_signal_draft(line: SignalLine, batch: Batch, rung: Rung) -> Learned | None:
+def make_signal_draft(
+    line: SignalLine, batch: Batch, rung: Rung, callbacks: Sequence[Listener[Followed]] = ()
+) -> Learned | None:
     """Keep the rung's candidate of all batches up to this one in its folder.
 
-    None where the rung has nothing to work with: no blend to patch, no new signals, fewer than two elements.
+    None where the rung has nothing to work with: no blend to patch, no new signals, fewer than two elements. A training
+    that was killed goes on from its latest epoch, to the bit.
     """
-    lineage = None if rung == "tune" else signal_lineage_of(line)
     if rung == "patch":
         return None
+    lineage = None if rung == "tune" else signal_lineage_of(line)
     since = 1 if lineage is None or rung == "retrain" else lineage.trained_through + 1
     new = stored_signals(line, range(since, batch.number + 1), "train")
     if new is None:
         return None
-    training, notes = line.config.training, list[str]()
+    training, folder = line.config.training, line.draft_folder(batch.number, rung)
     if lineage is None or rung == "retrain":
         if len(np.unique(new.elements_N)) < 2:
             return None
-        made, remembered = fit_representation(new, line.config.model, training), new
+        remembered = new
+
+        def learn() -> MadeNetwork:
+            return fit_representation(new, line.config.model, training, folder / CHECKPOINTS, callbacks=callbacks)
     else:
         before = lineage.memory.weighed(line.config.data.weights)
-        made = update_representation(load_signal_network(lineage.onnx), before, new, training)
-        remembered = join_signals([before, new])
+        remembered, network = join_signals([before, new]), load_signal_network(lineage.onnx)
+
+        def learn() -> MadeNetwork:
+            return update_representation(network, before, new, training, folder / CHECKPOINTS, callbacks)
+
+    made, notes = _from_checkpoint(learn, folder / CHECKPOINTS)
     memory = choose_memory(remembered, training.memory_signals, training.seed)
-    cost, folder = made.training.cost, line.draft_folder(batch.number, rung)
+    cost = made.training.cost
     write_whole(folder / MODEL, export_signals(made.network))
     write_whole(folder / MEMORY, parquet_of(signals_frame(memory, line.schema)))
-    notes += made.training.notes
-    learned = Learned(cost.samples, cost.seconds, tuple(notes))
+    learned = Learned(cost.samples, cost.seconds, (*notes, *made.training.notes))
     write_whole(folder / LEARNED, json.dumps({"samples": cost.samples, "seconds": cost.seconds}).encode())
     return learned
+
+
+def _from_checkpoint(learn: Callable[[], MadeNetwork], folder: Path) -> tuple[MadeNetwork, tuple[str, ...]]:
+    """What is learned, and what is to be said of it; a checkpoint of what would be learned otherwise is thrown away."""
+    try:
+        return learn(), ()
+    except OtherTrainingError:
+        rmtree(folder)
+        return learn(), ("an earlier attempt was learning otherwise, so that it was begun again",)
 
 
 def export_signal_draft(line: SignalLine, batch: Batch, rung: Rung, parent: int | None) -> Exported:
@@ -80,8 +104,8 @@ def export_signals_again(line: SignalLine, number: int) -> Exported:
 def stored_signals(
     line: SignalLine, batches: range, split: str | None = None, among: Sequence[int] | None = None
 ) -> Signals | None:
-    """Stored signals with their annotators' weights; None where there are none."""
-    frame = line.store.read(batches, split, among=among)
+    """Stored signals with their annotators' weights, but for those set aside; None where there are none."""
+    frame = without_signals(line.store.read(batches, split, among=among), readings_set_aside(line.ledger, line.name))
     return None if frame.is_empty() else signals_of(frame, line.schema).weighed(line.config.data.weights)
 
 

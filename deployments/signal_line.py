@@ -13,6 +13,8 @@ from data.signal_config import SignalSchema
 from data.signal_files import read_signal_batch
 from data.sources import Arrival
 from deployments.line import AnyLine, Overrides, alone, connect, open_ledger, suite_path_of, tell_others
+from deployments.publishing import broker_config
+from deployments.registry import Registry
 from deployments.representation_pipeline import RepresentationPipeline
 from deployments.settings import Settings
 
@@ -45,6 +47,18 @@ def open_signal_line(
         line = SignalLine(config, schema, folder, suite, ledger, FeatureStore(folder / "store"), registry, broker)
         yield line
         tell_others(line)
+
+
+def read_signal_line(pipeline: Path, config: RepresentationPipeline, settings: Settings) -> SignalLine:
+    """The pipeline of a file that was read, as `deployments.line.read_line`."""
+    ledger = open_ledger(settings)
+    kept: dict[str, Any] | None = ledger.schema(config.name)
+    if kept is None:
+        raise ValueError(f"nothing is known of the pipeline {config.name} under {settings.home}: lehr run it first")
+    folder, schema = settings.home / config.name, config.data.schema_for(len(kept["channels"]))
+    registry, suite = Registry(settings.tracking_uri, config.name), suite_path_of(config.validation, pipeline)
+    store = FeatureStore(folder / "store")
+    return SignalLine(config, schema, folder, suite, ledger, store, registry, broker_config(settings))
 
 
 def check_signal_line(config: RepresentationPipeline, settings: Settings, arrivals: Iterable[Arrival]) -> None:

@@ -3,15 +3,20 @@
 Shapes: N signals.
 """
 
-import numpy as np
+from dataclasses import dataclass
 
-from data.signals import join_signals
-from deployments.outcomes import WATCHED, Batch, Watched
+import numpy as np
+from numpy.typing import NDArray
+
+from data.signals import Signals, join_signals
+from deployments.outcomes import Batch, Rivalry, Watched
+from deployments.rivalry import Beside, compare_with_rival
 from deployments.signal_learning import held_out_signals, stored_signals
 from deployments.signal_line import SignalLine
-from deployments.signal_versions import SignalVersion, represent_with, signal_champion_of
+from deployments.signal_versions import SignalVersion, represent_with, signal_champion_of, signal_version_of
+from deployments.watched import evidence_so_far, watched_before
 from monitoring.clusters import ClusterState, check_clusters
-from monitoring.representation import score_signals
+from monitoring.representation import SignalScores, score_signals, signal_losses
 
 
 def watch_signals(line: SignalLine, batch: Batch) -> Watched:
@@ -26,30 +31,62 @@ def watch_signals(line: SignalLine, batch: Batch) -> Watched:
     new = stored_signals(line, range(batch.number, batch.number + 1))
     assert new is not None, "a stored batch has signals"
     found = represent_with(champion.model, new)
-    before = _state_before(line, batch, champion)
+    rivalry, detector = evidence_so_far(watched_before(line, batch), champion.number)
+    before = None if detector is None else ClusterState.from_json(detector)
     seed = line.config.training.seed + batch.number
     drift, after = check_clusters(champion.reference, before, found.embeddings_NE, new, line.config.drift, seed)
-    scores = _scores(line, batch, champion)
-    return Watched(champion.number, scores, None, drift, (), None, detector=after.to_json())
+    shown = _shown(line, batch)
+    scored = _scored(line, champion, shown)
+    rivalry = _beside_rival(line, champion, rivalry, shown, scored)
+    scores = scored.scores(shown.asked_N)
+    known = scores if line.config.metric in scores else None
+    return Watched(champion.number, known, None, drift, (), None, rivalry, after.to_json())
 
 
-def _scores(line: SignalLine, batch: Batch, champion: SignalVersion) -> dict[str, float] | None:
+@dataclass(frozen=True)
+class _Shown:
+    """A batch's signals among those held out; asked_N: the batch's own; held_out_N: what may be found as neighbour."""
+
+    signals: Signals
+    asked_N: NDArray[np.bool_]
+    held_out_N: NDArray[np.bool_]
+
+
+def _shown(line: SignalLine, batch: Batch) -> _Shown:
     new = stored_signals(line, range(batch.number, batch.number + 1), "train")
     parts = [part for part in (held_out_signals(line, batch.number), new) if part is not None]
     signals, held_out = join_signals(parts), np.zeros(sum(map(len, parts)), np.bool_)
     held_out[: len(signals) - (0 if new is None else len(new))] = True
-    represented, gate = represent_with(champion.model, signals), line.config.gate
-    asked_N = signals.batches_N == batch.number
-    found = score_signals(
-        represented.embeddings_NE, represented.positions, signals, gate.within, asked_N, held_out, gate.judges
-    ).scores()
-    return found if line.config.metric in found else None
+    return _Shown(signals, signals.batches_N == batch.number, held_out)
 
 
-def _state_before(line: SignalLine, batch: Batch, champion: SignalVersion) -> ClusterState | None:
-    """What the latest batch left of the evidence, if it had the same champion."""
-    outcome = line.ledger.latest_outcome(line.name, "watch", batch.number)
-    before = None if outcome is None else WATCHED.validate_python(outcome)
-    if before is None or before.champion != champion.number or before.detector is None:
-        return None
-    return ClusterState.from_json(before.detector)
+def _scored(line: SignalLine, version: SignalVersion, shown: _Shown) -> SignalScores:
+    represented, gate = represent_with(version.model, shown.signals), line.config.gate
+    return score_signals(
+        represented.embeddings_NE,
+        represented.positions,
+        shown.signals,
+        gate.within,
+        shown.asked_N,
+        shown.held_out_N,
+        gate.judges,
+    )
+
+
+def _beside_rival(
+    line: SignalLine, champion: SignalVersion, before: Rivalry | None, shown: _Shown, scored: SignalScores
+) -> Rivalry | None:
+    """Champion and rival by what each signal of the batch costs under the pipeline's metric."""
+    metric = line.config.metric
+    losses_N = signal_losses(metric, scored)
+    known_N = ~np.isnan(losses_N)
+    if not known_N.any():
+        return before
+
+    def look(rival: int) -> Beside:
+        of_rival = _scored(line, signal_version_of(line, rival), shown)
+        means = [scores.score(metric) for scores in (scored, of_rival)]
+        assert means[0] is not None and means[1] is not None, "some signals have a value"
+        return Beside(losses_N[known_N], signal_losses(metric, of_rival)[known_N], means[0], means[1])
+
+    return compare_with_rival(line, champion.number, before, look)

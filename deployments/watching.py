@@ -1,7 +1,6 @@
 """The champion on a new batch, and the batch against the champion's reference."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,9 +11,10 @@ from data.windows import last_rows, make_samples
 from deployments.champions import Version, champion_of
 from deployments.exporting import latest_rows
 from deployments.line import Line
-from deployments.outcomes import WATCHED, Batch, Rivalry, Watched
+from deployments.outcomes import Batch, Watched
 from deployments.rivalry import compare_with_rival
-from deployments.setting_aside import faulty_batches
+from deployments.row_rival import beside_on_rows
+from deployments.watched import evidence_so_far, watched_before
 from monitoring.detector import DetectorState
 from monitoring.drift import DriftReport, check_drift
 from monitoring.estimation import MOST_BATCHES, Estimate, estimate
@@ -39,7 +39,7 @@ def watch(line: Line, batch: Batch) -> Watched:
     if champion is None:
         return Watched(None, None, no_change, None, (), None)
     before = watched_before(line, batch)
-    rivalry, detector = evidence_so_far(before, champion)
+    rivalry, detector = evidence_so_far(before, champion.number)
     whole = frame.with_columns(pl.lit("all").alias("lehr_split"))
     every = make_samples(whole, schema, line.window_length, champion.classes, keep_unknown=True, keep_unlabelled=True)
     samples, labelled = _shown(every, whole, schema.target)
@@ -58,7 +58,9 @@ def watch(line: Line, batch: Batch) -> Watched:
         scores = score_all(line.config.task, predictions, targets_B)
         scored = scored_rows(line.config.metric, predictions, targets_B)
         reached, losses_B = scores[line.config.metric], row_losses(line.config.metric, predictions, targets_B)
-        rivalry = compare_with_rival(line, champion, reached, losses_B, whole, rivalry)
+        rivalry = compare_with_rival(
+            line, champion.number, rivalry, lambda rival: beside_on_rows(line, rival, whole, losses_B, reached)
+        )
         told = with_realised(told, found, reached)
     unknown, state_after = unknown_classes(line, champion, frame), after.to_json()
     seen = Watched(champion.number, scores, no_change, drift, unknown, page, rivalry, state_after, scored)
@@ -88,24 +90,6 @@ def unknown_classes(line: Line, champion: Version, rows: pl.DataFrame) -> tuple[
     if champion.classes is None:
         return ()
     return tuple(sorted(set(rows[line.schema.target].drop_nulls().unique().to_list()) - set(champion.classes)))
-
-
-def watched_before(line: Line, batch: Batch) -> Watched | None:
-    """What was watched of the latest sound batch before this one; None before any.
-
-    A batch with a faulty sensor is no evidence.
-    """
-    faulty = faulty_batches(line.ledger, line.name)
-    found = line.ledger.latest_outcome(line.name, "watch", batch.number, without=faulty)
-    return None if found is None else WATCHED.validate_python(found)
-
-
-def evidence_so_far(before: Watched | None, champion: Version) -> tuple[Rivalry | None, dict[str, Any] | None]:
-    """What the latest batch left of the rivals and of drift, if it had the same champion."""
-    if before is None or before.champion != champion.number:
-        return None, None
-    rivalry = None if before.rivalry is None else replace(before.rivalry, ended=None)
-    return rivalry, before.detector
 
 
 def score_no_change(line: Line, frame: pl.DataFrame) -> float | None:

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 
 from data.inbox import iter_waiting, take, waiting
 from data.sources import Arrival, iter_arrivals
-from deployments.kinds import kind_of, open_any_line
+from deployments.kinds import check_action, kind_of, open_any_line
 from deployments.line import AnyLine, Overrides, inbox_of, of_rows
 from deployments.outcomes import Batch, Watched
 from deployments.report import build_report
@@ -59,6 +59,7 @@ def learn_continuously(
     with open_any_line(Path(pipeline), settings, iter_arrivals(paths, batch_rows), Overrides(seed)) as line:
         if compare:
             of_rows(line)
+        check_action(line, action)
         records = [learn_from_arrival(line, arrival, action, compare) for arrival in iter_arrivals(paths, batch_rows)]
         return build_report(line.name, line.config.task, line.config.metric, records)
 
@@ -71,6 +72,7 @@ def learn_from_inbox(
     if not waiting(inbox):
         return {"pipeline": pipeline.stem, "batches": []}
     with open_any_line(pipeline, settings, iter_waiting(inbox, batch_rows)) as line:
+        check_action(line, action)
         records: list[dict[str, Any]] = []
         for file in waiting(inbox):  # another run may have taken some while this one waited for the line
             arrivals = iter_arrivals([file], batch_rows)

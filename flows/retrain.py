@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.kinds import open_any_line
+from deployments.kinds import check_action, open_any_line
 from deployments.line import AnyLine, Overrides, open_ledger
 from deployments.outcomes import Batch, Passed
 from deployments.pipeline_files import load_pipeline
@@ -58,6 +58,7 @@ def retrain(
     batch, asked = open_request(open_ledger(settings), name, run_key or str(flow_run.id), said)
     overrides = Overrides(epochs=asked["epochs"], strategy=asked["strategy"])
     with open_any_line(Path(pipeline), settings, [], overrides) as line:
+        check_action(line, asked["action"])
         decision = decide_on_request(line, batch, Decision(asked["action"], asked["reason"]))
         passed = climb(line, batch, decision.action)
         if passed is None or not asked["approval"]:

@@ -1,13 +1,39 @@
 """The events of a training, and who listens to them."""
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from learning.state import TrainingState
+from learning.metrics import EpochMetrics
+from learning.state import TrainingState
+
+StateT = TypeVar("StateT")
+HeardT = TypeVar("HeardT", contravariant=True)
 
 
-class Callback(Protocol):
+class Followed(Protocol):
+    """What any training shows of itself, whatever it trains."""
+
+    @property
+    def history(self) -> Sequence[EpochMetrics]:
+        """The epochs that are done."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """So many at most."""
+        ...
+
+    @property
+    def stopped(self) -> str | None:
+        """What it was stopped as, if it was."""
+        ...
+
+    def stop(self, outcome: str) -> None:
+        """End the training before its next batch: `paused` or `cancelled`."""
+        ...
+
+
+class Listener(Protocol[HeardT]):
     """Listens to a training; every event does nothing unless a subclass says what.
 
     The whole training, with its events:
@@ -28,36 +54,40 @@ class Callback(Protocol):
     Listeners may read the state and call `state.stop`; what they change else is not in the checkpoint.
     """
 
-    def fit_start(self, state: "TrainingState") -> None:
+    def fit_start(self, state: HeardT) -> None:
         """The training starts, or goes on."""
 
-    def epoch_start(self, state: "TrainingState") -> None:
+    def epoch_start(self, state: HeardT) -> None:
         """An epoch starts, or goes on."""
 
-    def batch_start(self, state: "TrainingState") -> None:
+    def batch_start(self, state: HeardT) -> None:
         """A batch is next."""
 
-    def batch_end(self, state: "TrainingState") -> None:
+    def batch_end(self, state: HeardT) -> None:
         """A gradient step was made."""
 
-    def validation_start(self, state: "TrainingState") -> None:
+    def validation_start(self, state: HeardT) -> None:
         """The epoch's batches are done."""
 
-    def epoch_end(self, state: "TrainingState") -> None:
+    def epoch_end(self, state: HeardT) -> None:
         """The epoch's metrics are known."""
 
-    def fit_end(self, state: "TrainingState") -> None:
+    def fit_end(self, state: HeardT) -> None:
         """The training has ended, however it did."""
+
+
+class Callback(Listener[TrainingState], Protocol):
+    """Listens to a training of rows."""
 
 
 EVENTS = ("fit_start", "epoch_start", "batch_start", "batch_end", "validation_start", "epoch_end", "fit_end")
 
 
-def listeners_of(callbacks: Iterable[Callback]) -> "dict[str, list[Callable[[TrainingState], None]]]":
+def listeners_of(callbacks: Iterable[Listener[StateT]]) -> dict[str, list[Callable[[StateT], None]]]:
     """For each event the methods that say something; the others cost nothing."""
-    chosen: dict[str, list[Callable[[TrainingState], None]]] = {event: [] for event in EVENTS}
+    chosen: dict[str, list[Callable[[StateT], None]]] = {event: [] for event in EVENTS}
     for callback in callbacks:
         for event in EVENTS:
-            if getattr(type(callback), event) is not getattr(Callback, event):
+            if getattr(type(callback), event) is not getattr(Listener, event):
                 chosen[event].append(getattr(callback, event))
     return chosen

@@ -23,6 +23,10 @@ class CorruptCheckpointError(ValueError):
     """A checkpoint's bytes are not those that were written."""
 
 
+class OtherTrainingError(ValueError):
+    """A checkpoint belongs to another training."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """Tensors, the JSON that describes them, and the number it was saved under.

@@ -8,8 +8,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
-from learning.callbacks import Callback
-from learning.state import TrainingState
+from learning.callbacks import Followed, Listener
 
 OUTCOMES = {"pause": "paused", "cancel": "cancelled"}
 
@@ -17,7 +16,7 @@ READ_EVERY_SECONDS = 0.02
 """So often the wish is read: a read of the ledger costs as much as a small network's step."""
 
 
-class Control(Callback):
+class Control(Listener[Followed]):
     """Ends the training before its next batch once `desired` says `pause` or `cancel` instead of `run`.
 
     A paused training goes on from its checkpoint when it is fitted again.
@@ -28,7 +27,7 @@ class Control(Callback):
         self._every_seconds = every_seconds
         self._read_at = -every_seconds
 
-    def batch_start(self, state: TrainingState) -> None:
+    def batch_start(self, state: Followed) -> None:
         """Read the wish, if the last reading is old."""
         now = perf_counter()
         if now - self._read_at >= self._every_seconds:
@@ -38,7 +37,7 @@ class Control(Callback):
                 state.stop(outcome)
 
 
-class EndsBetweenBatches(Callback):
+class EndsBetweenBatches(Listener[Followed]):
     """Lets SIGTERM, which is how Prefect cancels, wait for the training's next batch; then it takes its usual effect.
 
     The last of a training's callbacks, as what that raises ends the others' turn. It does nothing outside a process's
@@ -50,17 +49,17 @@ class EndsBetweenBatches(Callback):
         self._usual: Any = None
         self._asked = False
 
-    def fit_start(self, state: TrainingState) -> None:
+    def fit_start(self, state: Followed) -> None:
         """From here on a request to end is noted."""
         if threading.current_thread() is threading.main_thread():
             self._usual = signal.signal(signal.SIGTERM, self._note)
 
-    def batch_start(self, state: TrainingState) -> None:
+    def batch_start(self, state: Followed) -> None:
         """End the training before this batch if that was asked for."""
         if self._asked:
             state.stop("cancelled")
 
-    def fit_end(self, state: TrainingState) -> None:
+    def fit_end(self, state: Followed) -> None:
         """What was asked for takes its effect, if anything was."""
         if self._usual is None:
             return

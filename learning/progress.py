@@ -3,12 +3,11 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from learning.callbacks import Callback
+from learning.callbacks import Followed, Listener
 from learning.metrics import EpochMetrics
-from learning.state import TrainingState
 
 
-class ProgressBar(Callback):
+class ProgressBar(Listener[Followed]):
     """A bar that follows the epochs, and goes away when the training is over."""
 
     def __init__(self, title: str, console: Console | None = None) -> None:
@@ -16,16 +15,16 @@ class ProgressBar(Callback):
         self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._task = self._bar.add_task(title, total=None, losses="")
 
-    def fit_start(self, state: TrainingState) -> None:
+    def fit_start(self, state: Followed) -> None:
         """Show the bar."""
         self._bar.start()
 
-    def epoch_end(self, state: TrainingState) -> None:
+    def epoch_end(self, state: Followed) -> None:
         """Show the epoch and its losses."""
-        losses = losses_text(state.history[-1], state.config.epochs)
-        self._bar.update(self._task, completed=len(state.history), total=state.config.epochs, losses=losses)
+        losses = losses_text(state.history[-1], state.epochs)
+        self._bar.update(self._task, completed=len(state.history), total=state.epochs, losses=losses)
 
-    def fit_end(self, state: TrainingState) -> None:
+    def fit_end(self, state: Followed) -> None:
         """Take the bar away."""
         self._bar.stop()
 

@@ -3,7 +3,7 @@
 Shapes: N signals, C channels, K keypoints, E numbers of an embedding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.signals import SignalBatch, SignalDataset, Signals, join_signals
+from learning.callbacks import Followed, Listener
 from learning.metrics import Training
 from learning.randomness import seeded
 from learning.representation_config import RepresentationConfig
@@ -51,11 +52,13 @@ def fit_representation(
     config: RepresentationConfig | None = None,
     checkpoints: Path | None = None,
     start: HierarchicalSignalNet | None = None,
+    callbacks: Sequence[Listener[Followed]] = (),
 ) -> Learned:
     """A network that learns from all signals but those of the elements held out for early stopping.
 
     start: a network whose weights it starts from, which stays as it is, normaliser included; None: fresh weights of
     `model`. checkpoints: a folder; a training of the same signals and configuration found there goes on, to the bit.
+    callbacks: hear of the training, and may stop it.
     Raises ValueError for fewer than two elements, FloatingPointError where a loss is not finite.
     """
     model, config = model or HierarchicalConfig(), config or RepresentationConfig()
@@ -75,17 +78,24 @@ def fit_representation(
         len(sampler),
         [] if held_out is None else _watched(held_out, config),
         checkpoints=checkpoints,
+        callbacks=callbacks,
     )
     return Learned(network, training.run())
 
 
 def update_representation(
-    before: HierarchicalSignalNet, memory: Signals, new: Signals, config: RepresentationConfig | None = None
+    before: HierarchicalSignalNet,
+    memory: Signals,
+    new: Signals,
+    config: RepresentationConfig | None = None,
+    checkpoints: Path | None = None,
+    callbacks: Sequence[Listener[Followed]] = (),
 ) -> Learned:
     """The network after it learned new elements (or more of known ones), while old ones are replayed and held.
 
     memory: signals of earlier elements (`choose_memory`), which make half of every batch. It takes `update_share` of a
-    training's epochs, and leaves the network that is given, and the normaliser, as they are.
+    training's epochs, and leaves the network that is given, and the normaliser, as they are. checkpoints, callbacks: as
+    `fit_representation`.
     """
     config = config or RepresentationConfig()
     quick = config.model_copy(
@@ -97,14 +107,18 @@ def update_representation(
     network, dataset = deepcopy(before), SignalDataset(join_signals([memory, new]))
     half = max(1, config.p_elements // 2)
     old_sampler, new_sampler = _sampler(memory, quick, half, 1), _sampler(new, quick, half, 2)
-    steps = config.batches or len(dataset) // (config.p_elements * config.k_samples)
+    steps = config.batches or max(1, len(dataset) // (config.p_elements * config.k_samples))
 
-    def batches(_: int) -> Iterator[list[int]]:
+    def batches(epoch: int) -> Iterator[list[int]]:
+        for sampler in (old_sampler, new_sampler):
+            sampler.load_state_dict({**sampler.state_dict(), "given": (epoch - 1) * steps})
         for old, latest in islice(zip(_endless(old_sampler), _endless(new_sampler), strict=True), steps):
             yield [*old, *(place + len(memory) for place in latest)]
 
     penalty = holding(before, dataset.element_ids[: len(memory)].unique(), config.hold) if config.hold else None
-    training = RepresentationTraining(network, dataset, quick, batches, steps, [], penalty)
+    training = RepresentationTraining(
+        network, dataset, quick, batches, steps, [], penalty, checkpoints=checkpoints, callbacks=callbacks
+    )
     return Learned(network, training.run())
 
 

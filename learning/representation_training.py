@@ -5,7 +5,7 @@ Shapes: N signals, B signals of a batch, C channels, T samples, K keypoints, E n
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from data.signals import SignalBatch, SignalSource
 from learning.averaging import MovingAverage
-from learning.checkpoint import Checkpoint, grouped, load_checkpoint, save_checkpoint
+from learning.callbacks import Followed, Listener, listeners_of
+from learning.checkpoint import Checkpoint, OtherTrainingError, grouped, load_checkpoint, save_checkpoint
 from learning.metric import HierarchicalLoss
 from learning.metrics import Cost, EpochMetrics, Training
 from learning.optimisers import make_optimiser, optimiser_tensors, restore_optimiser
@@ -42,7 +43,8 @@ class RepresentationTraining:
 
     batches: of an epoch, by its number from 1. held_out: batches that early stopping looks at; none: the last weights
     stay. checkpoints: a folder for one after each epoch; a training found there goes on, to the bit, as randomness
-    belongs to the seed and the epoch.
+    belongs to the seed and the epoch. callbacks: hear of it as of any training (`learning.callbacks`), and may end it
+    between two batches.
     """
 
     network: HierarchicalSignalNet
@@ -53,6 +55,8 @@ class RepresentationTraining:
     held_out: list[SignalBatch]
     penalty: Penalty | None = None
     checkpoints: Path | None = None
+    callbacks: Sequence[Listener[Followed]] = ()
+    stopped: str | None = None
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
     best: Best = field(default_factory=Best)
     samples_learned: int = 0
@@ -64,45 +68,78 @@ class RepresentationTraining:
             self.network.parameters(), config.optimiser, config.learning_rate, config.weight_decay
         )
         self._average = None if config.ema_decay is None else MovingAverage(self._weights(), config.ema_decay)
+        self._listeners = listeners_of(self.callbacks)
+
+    @property
+    def epochs(self) -> int:
+        """So many at most."""
+        return self.config.epochs
+
+    def stop(self, outcome: str) -> None:
+        """End the training before its next batch: `paused` or `cancelled`."""
+        self.stopped = outcome
+
+    @property
+    def outcome(self) -> str | None:
+        """How the training ended; None while there is something left to do."""
+        if self.stopped is not None:
+            return self.stopped
+        if len(self.history) >= self.epochs:
+            return "completed"
+        waits = len(self.history) - self.best.better_epoch
+        return "stopped_early" if self.held_out and waits >= self.config.patience else None
 
     def run(self) -> Training:
-        """Train until the epochs are over or nothing gets better any more; the best weights stay.
+        """Train until the epochs are over, nothing gets better any more or a callback stops it; the best weights stay.
 
-        Raises FloatingPointError where a loss is not finite, ValueError for another training's checkpoint.
+        Raises FloatingPointError where a loss is not finite, OtherTrainingError for another training's checkpoint.
         """
-        began, outcome = perf_counter(), "completed"
+        began = perf_counter()
         run = "" if self.checkpoints is None else self._fingerprint()
         if self.checkpoints is not None:
             self._restore(load_checkpoint(self.checkpoints), run)
-        for epoch in range(len(self.history) + 1, self.config.epochs + 1):
-            if self._waits_in_vain(epoch):
-                outcome = "stopped_early"
-                break
-            with seeded(self.config.seed, epoch):
-                self._run_epoch(epoch)
-            if self.checkpoints is not None:
-                save_checkpoint(self.checkpoints, epoch, self._tensors(), {"run": run, **self._figures()})
-        self._serve_best()
-        return Training(tuple(self.history), Cost(self.samples_learned, perf_counter() - began), outcome)
+        self._emit("fit_start")
+        try:
+            while self.outcome is None:
+                self._run_epoch(len(self.history) + 1, run)
+        finally:
+            self._emit("fit_end")
+        assert self.outcome is not None
+        if self.outcome != "paused":
+            self._serve_best()
+        return Training(tuple(self.history), Cost(self.samples_learned, perf_counter() - began), self.outcome)
 
-    def _waits_in_vain(self, epoch: int) -> bool:
-        return bool(self.held_out) and epoch - 1 - self.best.better_epoch >= self.config.patience
+    def _run_epoch(self, epoch: int, run: str) -> None:
+        """One epoch, or as much of it as is done when it is stopped, which is no part of the history."""
+        self._emit("epoch_start")
+        with seeded(self.config.seed, epoch):
+            metrics = self._learn_epoch(epoch)
+        if metrics is None:
+            return
+        self.history.append(metrics)
+        if self.checkpoints is not None:
+            save_checkpoint(self.checkpoints, epoch, self._tensors(), {"run": run, **self._figures()})
+        self._emit("epoch_end")
 
-    def _run_epoch(self, epoch: int) -> None:
+    def _learn_epoch(self, epoch: int) -> EpochMetrics | None:
         started = perf_counter()
         held_out_losses = [m.val_loss for m in self.history if m.val_loss is not None]
         config = self.config
         rates = epoch_rates(config.schedule, config.learning_rate, epoch, config.epochs, self.steps, held_out_losses)
         self.network.train()
-        losses = [
-            self._learn(self.source[places], rate) for places, rate in zip(self.batches(epoch), rates, strict=True)
-        ]
+        losses: list[float] = []
+        for places, rate in zip(self.batches(epoch), rates, strict=True):
+            self._emit("batch_start")
+            if self.stopped is not None:
+                return None
+            losses.append(self._learn(self.source[places], rate))
+            self._emit("batch_end")
         train_loss = sum(losses) / len(losses)
         if not math.isfinite(train_loss):
             raise FloatingPointError(f"the loss is not finite at epoch {epoch}")
+        self._emit("validation_start")
         val_loss = self._validate(epoch)
-        seconds = perf_counter() - started
-        self.history.append(EpochMetrics(epoch, train_loss, None, val_loss, None, rates[-1], seconds))
+        return EpochMetrics(epoch, train_loss, None, val_loss, None, rates[-1], perf_counter() - started)
 
     def _learn(self, batch: SignalBatch, rate: float) -> float:
         (group,) = self._optimiser.param_groups
@@ -181,7 +218,7 @@ class RepresentationTraining:
         if saved is None:
             return
         if saved.config["run"] != run:
-            raise ValueError(
+            raise OtherTrainingError(
                 f"the checkpoint in {self.checkpoints} belongs to a training of another network, configuration or "
                 f"signals; take another folder, or remove it"
             )
@@ -192,6 +229,10 @@ class RepresentationTraining:
         self.history = [EpochMetrics(**figures) for figures in saved.config["history"]]
         self.best = Best(**saved.config["best"], weights=saved.group("best") or None)
         self.samples_learned = saved.config["samples_learned"]
+
+    def _emit(self, event: str) -> None:
+        for listener in self._listeners[event]:
+            listener(self)
 
     def _weights(self) -> list[torch.nn.Parameter]:
         return list(self.network.parameters())

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from data.samples import Samples
 from learning.callbacks import Callback
-from learning.checkpoint import Checkpoint, grouped, load_checkpoint, save_checkpoint
+from learning.checkpoint import Checkpoint, OtherTrainingError, grouped, load_checkpoint, save_checkpoint
 from learning.config import TrainingConfig
 from learning.metrics import EpochMetrics
 from learning.optimisers import optimiser_tensors, restore_optimiser
@@ -50,7 +50,7 @@ class Keeper(Callback):
         Raises ValueError where it belongs to another training.
         """
         if saved.config["run"] != self._run:
-            raise ValueError(
+            raise OtherTrainingError(
                 f"the checkpoint in {self._checkpoints.folder} belongs to a training of another network, configuration "
                 f"or data; take another folder, or remove it"
             )

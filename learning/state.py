@@ -57,6 +57,11 @@ class TrainingState:
     best: Best = field(default_factory=Best)
     stopped: str | None = None
 
+    @property
+    def epochs(self) -> int:
+        """So many at most."""
+        return self.config.epochs
+
     def stop(self, outcome: str) -> None:
         """End the training before its next batch: `paused` or `cancelled`."""
         self.stopped = outcome

@@ -111,8 +111,10 @@ class HierarchicalConfig(BaseModel):
     scaling: Literal["channel", "signal"] = Field(
         default="channel", description="a deviation is the channel's over all signals, or each signal's own"
     )
-    decoding: Literal["argmax", "median"] = Field(
-        default="argmax", description="the likeliest step with its offset, or the middle of the distribution over time"
+    decoding: Literal["argmax", "median", "ordered"] = Field(
+        default="argmax",
+        description="the likeliest step with its offset; the middle of the distribution over time; ordered: the same, "
+        "given that keypoints follow one another as they are listed",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1)
 

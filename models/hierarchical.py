@@ -27,6 +27,7 @@ from models.masked import (
     valid_steps,
 )
 from models.network import Normaliser
+from models.ordered import LEAST, never_back, ordered_chances
 
 BEHIND = -1e9
 """The logit of a step behind a signal's end: finite, so that it may stand in a product with zero."""
@@ -134,19 +135,23 @@ def positions(logits_BLK: Tensor, offsets_BLK: Tensor, stride: int, decoding: st
     """Where each keypoint lies, in samples from the signal's first: (B, K).
 
     argmax: the middle of the likeliest step, moved by its offset. median: where the distribution over time reaches one
-    half, linear within a step and moved by the offset there: the point with the least expected absolute error.
+    half, linear within a step and moved by the offset there: the point with the least expected absolute error. ordered:
+    the median once it is known that keypoints follow one another as they are listed; none lies before another.
     """
     if decoding == "argmax":
         step_B1K = logits_BLK.argmax(1, keepdim=True)
         share_B1K = torch.zeros_like(step_B1K, dtype=logits_BLK.dtype)
     else:
         chances_BLK = logits_BLK.softmax(1).double()  # a sum over many steps in float32 moves the place by some 1e-4
+        if decoding == "ordered" and logits_BLK.shape[2]:
+            chances_BLK = ordered_chances(chances_BLK + LEAST * (logits_BLK > BEHIND))
         reached_BLK = chances_BLK.cumsum(1)
         step_B1K = (reached_BLK < 0.5).sum(1, keepdim=True).clamp(max=logits_BLK.shape[1] - 1)
         chance_B1K = chances_BLK.gather(1, step_B1K).clamp_min(1e-9)
         share_B1K = ((0.5 - reached_BLK.gather(1, step_B1K)) / chance_B1K + 0.5).to(logits_BLK.dtype)
     middle_B1K = step_B1K * stride + (stride - 1) / 2
-    return (middle_B1K + (share_B1K + offsets_BLK.gather(1, step_B1K)) * stride)[:, 0]
+    places_BK = (middle_B1K + (share_B1K + offsets_BLK.gather(1, step_B1K)) * stride)[:, 0]
+    return places_BK if decoding != "ordered" else never_back(places_BK)
 
 
 def _head(inputs: int, outputs: int) -> nn.Linear:

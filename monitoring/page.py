@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.causes import cause_in_words
-from monitoring.performance import LOWER_IS_BETTER, Metric, gain
+from monitoring.performance import LOWER_IS_BETTER, SHARES, AnyMetric, gain
 from monitoring.plots import (
     ACTIONS,
     LINES,
@@ -23,12 +23,21 @@ from monitoring.plots import (
 )
 from monitoring.rendering import render_page
 from monitoring.sight import sight_of
-from monitoring.terminal import labels_text
+from monitoring.terminal import labels_text, unit_of
 
 SUMMARY_KEYS = {"score_before": "score"}
 OWN_LINES = ("score_before", "score_estimated")
 CLOSE = 0.02
-METRIC_NAMES: Mapping[Metric, str] = {"rmse": "RMSE", "mae": "MAE", "macro_f1": "macro F1"}
+METRIC_NAMES: Mapping[AnyMetric, str] = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "macro_f1": "macro F1",
+    "element_recall_at_1": "Recall@1 of elements",
+    "element_map_at_r": "MAP@R of elements",
+    "session_recall_at_1": "Recall@1 of sessions",
+    "session_map_at_r": "MAP@R of sessions",
+    "keypoint_mae": "mean absolute error of keypoints in samples",
+}
 
 
 def write_page(report: Mapping[str, Any], path: Path) -> None:
@@ -46,6 +55,7 @@ def page_view(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pipeline": report["pipeline"],
         "task": report["task"],
+        "unit": unit_of(report["task"]),
         "metric": scores.name,
         "better": "lower is better" if report["metric"] in LOWER_IS_BETTER else "higher is better",
         "lede": _lede(records, report, scores),
@@ -65,7 +75,7 @@ def page_view(report: Mapping[str, Any]) -> dict[str, Any]:
 class Scores:
     """How scores of one metric are written. means: mean score by the key of its line."""
 
-    metric: Metric
+    metric: AnyMetric
     means: Mapping[str, float]
 
     @property
@@ -89,7 +99,7 @@ class Scores:
         difference = new - old
         if is_share(self.metric):
             return f"{_signed(f'{100 * difference:+.1f}')} points"
-        if self.metric in ("rmse", "mae") and old > 0:
+        if self.metric in SHARES and old > 0:
             return f"{_signed(f'{100 * difference / old:+.1f}')}%"
         return _signed(f"{difference:+.3g}")
 

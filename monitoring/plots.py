@@ -6,9 +6,9 @@ A record is one batch of the report that `lehr run` writes.
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, get_args
 
-from monitoring.performance import METRICS
+from monitoring.performance import LOWER_IS_BETTER, METRICS, SignalMetric
 
 Record = Mapping[str, Any]
 Plot = dict[str, Any]
@@ -46,7 +46,7 @@ def metric_value(value: Any, metric: str) -> float | None:
 
 def is_share(metric: str) -> bool:
     """Whether the metric is a share of 1, shown as a percentage."""
-    return metric in METRICS["classification"] and metric != "log_loss"
+    return metric in (*METRICS["classification"], *get_args(SignalMetric)) and metric not in LOWER_IS_BETTER
 
 
 def plot_scores(records: Sequence[Record], metric: str, means: Mapping[str, str]) -> Plot:

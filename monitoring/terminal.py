@@ -14,13 +14,21 @@ from monitoring.sight import sight_of
 STATUS_STYLE = {"accepted": "green", "quarantined": "red", "duplicate": "dim"}
 
 
+def unit_of(task: str) -> str:
+    """What the batches of a task are made of."""
+    return "signals" if task == "representation" else "rows"
+
+
 def open_console() -> Console:
     """A console on the terminal; 140 columns where the output goes to a file or a pipe."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
-def batch_line(record: Mapping[str, Any], metric: str) -> Text:
-    """One line on one batch: what came, how the champion scored, what was decided and what came of it."""
+def batch_line(record: Mapping[str, Any], metric: str, unit: str = "rows") -> Text:
+    """One line on one batch: what came, how the champion scored, what was decided and what came of it.
+
+    unit: what batches are made of (`unit_of`).
+    """
     line = Text.assemble(
         (f"{record['batch']:>3} ", "bold"),
         (f"{record['status']:<11} ", STATUS_STYLE[record["status"]]),
@@ -30,7 +38,7 @@ def batch_line(record: Mapping[str, Any], metric: str) -> Text:
         return line.append("seen before, nothing changed", "dim")
     if record["status"] == "quarantined":
         return line.append(record["reason"], "red")
-    line.append(f"{record['rows']:,} rows" if not record.get("labels") else labels_text(record))
+    line.append(f"{record['rows']:,} {unit}" if not record.get("labels") else labels_text(record))
     if record["rows_quarantined"]:
         line.append(f" (+{record['rows_quarantined']:,} quarantined)", "red")
     if record["score_before"] is not None:
@@ -84,8 +92,8 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     metric = report["metric"]
     compared = any("score_static" in record for record in report["batches"])
     table = Table(title=f"{report['pipeline']}: {metric} by batch", title_justify="left")
-    columns = ["batch", "status", "rows", metric, *(["static", "cumulative", "sliding"] if compared else [])]
-    for column in [*columns, "drifted", "decision", "gate", "champion", "seconds"]:
+    others, unit = ["static", "cumulative", "sliding"] if compared else [], unit_of(report["task"])
+    for column in ["batch", "status", unit, metric, *others, "drifted", "decision", "gate", "champion", "seconds"]:
         table.add_column(column, justify="left" if column in ("status", "decision", "gate") else "right")
     for record in report["batches"]:
         table.add_row(*_cells(record, metric, compared))
@@ -128,9 +136,8 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     }
     lines = [f"mean {metric}: {names[key]} {figure(summary[key])}" for key in names if summary.get(key) is not None]
     cost = f"cost: {summary['cost']['samples']:,} samples"
-    if summary.get("cost_retrained"):
-        share = summary["cost"]["samples"] / max(1, summary["cost_retrained"]["samples"])
-        cost += f", {share:.1%} of the cumulative retrain's {summary['cost_retrained']['samples']:,}"
+    if retrained := (summary.get("cost_retrained") or {}).get("samples"):
+        cost += f", {summary['cost']['samples'] / retrained:.1%} of the cumulative retrain's {retrained:,}"
     return [*lines, cost, *sight_of(report["batches"])]
 
 

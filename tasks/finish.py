@@ -10,7 +10,7 @@ from deployments.line import AnyLine, tell_others
 from deployments.outcomes import Batch
 from deployments.report import batch_record
 from monitoring.config import TriggerKind
-from monitoring.terminal import batch_line, open_console
+from monitoring.terminal import batch_line, open_console, unit_of
 from tasks.announce import announce_batch
 from tasks.step import step
 
@@ -33,7 +33,7 @@ def finish_batch(line: AnyLine, batch: Batch, fired: tuple[TriggerKind, ...] = (
 def tell_batch(line: AnyLine, record: dict[str, Any]) -> dict[str, Any]:
     """Say on the terminal, in the run's log, and to other systems what became of a batch."""
     tell_others(line)
-    text = batch_line(record, line.config.metric)
+    text = batch_line(record, line.config.metric, unit_of(line.config.task))
     open_console().print(text)
     get_run_logger().info(text.plain)
     return record

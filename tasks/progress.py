@@ -5,8 +5,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from learning.callbacks import Callback
-from learning.state import TrainingState
+from learning.callbacks import Followed, Listener
 
 LEAST_SECONDS = 1.0
 
@@ -39,17 +38,17 @@ class ShownProgress:
             update_progress_artifact(self._artifact, percent)
 
 
-class ProgressArtifact(Callback):
+class ProgressArtifact(Listener[Followed]):
     """Shows the share of a training's epochs that are done."""
 
     def __init__(self, description: str) -> None:
         self._shown = ShownProgress(description)
 
-    def epoch_end(self, state: TrainingState) -> None:
+    def epoch_end(self, state: Followed) -> None:
         """Show the epoch."""
-        self._shown.show(100 * len(state.history) / state.config.epochs)
+        self._shown.show(100 * len(state.history) / state.epochs)
 
-    def fit_end(self, state: TrainingState) -> None:
+    def fit_end(self, state: Followed) -> None:
         """Early stopping may have come before the last epoch; what was cancelled stays where it is."""
         if state.stopped is None:
             self._shown.end()

@@ -1,6 +1,5 @@
 """Take: a batch or late labels as far as the watching, before anything is decided or learned."""
 
-from deployments.kinds import kind_of
 from deployments.line import AnyLine, Line, of_rows
 from deployments.outcomes import Batch, Watched
 from monitoring.causes import Triage
@@ -33,7 +32,7 @@ def _take_rows(line: AnyLine, batch: Batch) -> Taken:
         return None, None
     store_batch(line, batch)
     watched = watch_batch(line, batch)
-    return watched, triage_batch(line, batch, validated) if kind_of(line).names_causes else None
+    return watched, triage_batch(line, batch, validated, watched)
 
 
 def _take_labels(line: Line, batch: Batch) -> Taken:

@@ -2,12 +2,12 @@
 
 from deployments.kinds import kind_of
 from deployments.line import AnyLine
-from deployments.outcomes import Batch, Validated
+from deployments.outcomes import Batch, Validated, Watched
 from monitoring.causes import Triage
 from tasks.step import step
 
 
 @step("triage", Triage)
-def triage_batch(line: AnyLine, batch: Batch, validated: Validated) -> Triage:
-    """Hold the batch against the stored regimes and its sensors against one another."""
-    return kind_of(line).triage(batch, validated)
+def triage_batch(line: AnyLine, batch: Batch, validated: Validated, watched: Watched) -> Triage:
+    """Hold the batch against what was before, and its sensors or channels against one another."""
+    return kind_of(line).triage(batch, validated, watched)

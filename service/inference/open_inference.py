@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from deployments.scoring import INPUT, OUTPUT
 from service.core import Core, CoreOf
 from service.inference.batching import TooBusyError
+from service.inference.recording import AnsweredRows
 from service.inference.served import AnyServed
-from service.inference.signals import ServedSignals, represent_request
+from service.inference.signals import ServedSignals, encode_represented, represent_request
 from service.inference.tensors import (
     BINARY,
     HEAD_LENGTH,
@@ -167,9 +168,13 @@ async def answer(core: Core, name: str, number: int | None, asking: Asking) -> A
     if asking.encoding != "identity":
         raise Problem(415, "compressed requests are not read here; send the tensors as they are")
     if isinstance(version, ServedSignals):
-        content, head_bytes, signals = await represent_request(version, asking.body, asking.head_length)
-        core.counters.predicted(version.name, version.version, signals)
-        return Answered(content, head_bytes)
+        represented = await represent_request(version, asking.body, asking.head_length)
+        answered = represented.answered
+        core.counters.predicted(version.name, version.version, len(answered))
+        receipt, written = core.recorder.note(version, answered)
+        if core.service.receipts_first:
+            await written
+        return Answered(*encode_represented(version, represented, receipt))
     model = version.model
     try:
         asked = parse_request(asking.body, asking.head_length, model.features, model.windowed, version.outputs)
@@ -180,7 +185,7 @@ async def answer(core: Core, name: str, number: int | None, asking: Asking) -> A
     except TooBusyError:
         raise Problem(503, "too many samples wait to be predicted", {"Retry-After": "1"}) from None
     core.counters.predicted(version.name, version.version, len(outputs))
-    receipt, written = core.recorder.note(version, asked.inputs, outputs)
+    receipt, written = core.recorder.note(version, AnsweredRows(asked.inputs, outputs))
     if core.service.receipts_first:
         await written
     head: dict[str, Any] = {"model_name": version.name, "model_version": str(version.version)}

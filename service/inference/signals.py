@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 
-from deployments.signal_export import OUTPUTS, SignalModel
+from data.row_hashes import hash_signal
+from deployments.signal_export import OUTPUTS, ServedRepresentation, SignalModel
 from deployments.versions import VersionFiles
-from service.inference.signal_tensors import LENGTHS, SIGNALS, parse_signals
+from service.inference.signal_tensors import LENGTHS, SIGNALS, AskedSignals, parse_signals
 from service.inference.tensors import encode_response
 from service.problems import Problem
 
@@ -54,11 +56,40 @@ def open_signals(name: str, version: int, sha256: str, files: VersionFiles) -> S
     return served
 
 
-async def represent_request(version: ServedSignals, body: bytes, head_length: str | None) -> tuple[bytes, int, int]:
-    """The answer's body, the length of its head where bytes follow it (else 0), and how many signals there were.
+@dataclass(frozen=True)
+class AnsweredSignals:
+    """A request's signals, and what a record keeps of the answer."""
 
-    Raises Problem for what cannot be represented.
-    """
+    signals_BCT: NDArray[np.float32]
+    lengths_B: NDArray[np.int64]
+    embeddings_BE: NDArray[np.float32]
+    positions_BK: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.lengths_B)
+
+    def hashes(self) -> list[bytes]:
+        """The hash of each signal, without its padding."""
+        pairs = zip(self.signals_BCT, self.lengths_B, strict=True)
+        return [hash_signal(np.ascontiguousarray(signal_CT[:, :length])) for signal_CT, length in pairs]
+
+
+@dataclass(frozen=True)
+class RepresentedRequest:
+    """A checked request and what the model makes of it."""
+
+    asked: AskedSignals
+    found: ServedRepresentation
+
+    @property
+    def answered(self) -> AnsweredSignals:
+        """What its record is made of."""
+        asked, found = self.asked, self.found
+        return AnsweredSignals(asked.signals_BCT, asked.lengths_B, found.embeddings_BE, found.positions_BK)
+
+
+async def represent_request(version: ServedSignals, body: bytes, head_length: str | None) -> RepresentedRequest:
+    """What a request asks for, represented; raises Problem for what cannot be."""
     try:
         asked = parse_signals(body, head_length, version.model.channels, version.outputs)
     except ValueError as error:
@@ -66,6 +97,12 @@ async def represent_request(version: ServedSignals, body: bytes, head_length: st
     if len(asked.signals_BCT) > MOST_SIGNALS:
         raise Problem(400, f"{SIGNALS}: expected at most {MOST_SIGNALS} in one request, got {len(asked.signals_BCT)}")
     found = await run_in_threadpool(version.model.represent, asked.signals_BCT, asked.lengths_B)
+    return RepresentedRequest(asked, found)
+
+
+def encode_represented(version: ServedSignals, represented: RepresentedRequest, receipt: str) -> tuple[bytes, int]:
+    """The answer's body, and the length of its head where bytes follow it (else 0)."""
+    found = represented.found
     arrays: dict[str, Any] = {
         "embeddings": found.embeddings_BE,
         "keypoint_logits": found.keypoint_logits_BLK,
@@ -73,8 +110,7 @@ async def represent_request(version: ServedSignals, body: bytes, head_length: st
         "positions": found.positions_BK,
     }
     document: dict[str, Any] = {"model_name": version.name, "model_version": str(version.version)}
-    if asked.id is not None:
-        document["id"] = asked.id
-    document["parameters"] = {"keypoints": list(version.model.keypoints)}
-    content, head = encode_response(document, asked.wanted, arrays)
-    return content, head, len(asked.signals_BCT)
+    if represented.asked.id is not None:
+        document["id"] = represented.asked.id
+    document["parameters"] = {"keypoints": list(version.model.keypoints), "receipt_id": receipt}
+    return encode_response(document, represented.asked.wanted, arrays)

@@ -68,9 +68,9 @@ def test_a_keypoint_at_an_end_takes_its_place() -> None:
 def test_a_signal_whose_keypoints_change_places_is_named_and_left_out() -> None:
     signals = ramps([41, 41, 41], [[8, 20], [25, 11], [12, 30]])
     aligned = align_signals(signals, targets={"a": 10, "b": 20})
-    assert aligned.refused == {1: "b at 11 does not come after a at 25"}
+    assert aligned.refused == {1: "b at 11 comes before a at 25"}
     assert aligned.places_N.tolist() == [0, 2]
-    with pytest.raises(ValueError, match="no signal can be aligned; signal 0: b at 11 does not come after a at 25"):
+    with pytest.raises(ValueError, match="no signal can be aligned; signal 0: b at 11 comes before a at 25"):
         align_signals(signals.take(np.array([1])), targets={"a": 10, "b": 20})
 
 

@@ -171,11 +171,14 @@ def test_a_row_that_is_no_signal_says_why(changed: dict[str, Any], said: str) ->
     assert broken_signals(frame, schema, config) == {0: said}
 
 
-def test_a_frame_gives_back_the_signals_it_was_made_of() -> None:
+@pytest.mark.parametrize("one_length", [False, True])
+def test_a_frame_gives_back_the_signals_it_was_made_of(one_length: bool) -> None:
     signals = synthetic_signals(SignalPlan(), seed=0).of_batch(3)
+    if one_length:
+        signals = signals.take(signals.lengths_N == signals.lengths_N[0])
     schema = SignalDataConfig(keypoints=list(signals.keypoints), annotator="by").schema_for(2)
     back = signals_of(signals_frame(signals, schema), schema)
-    np.testing.assert_array_equal(back.values_NCT, signals.values_NCT)
+    np.testing.assert_array_equal(back.values_NCT, signals.values_NCT[:, :, : signals.lengths_N.max()])
     np.testing.assert_array_equal(back.sessions_N, signals.sessions_N)
     np.testing.assert_array_equal(back.batches_N, signals.batches_N)
     for name, positions_N in signals.keypoints.items():

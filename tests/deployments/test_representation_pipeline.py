@@ -28,9 +28,19 @@ def test_a_name_and_the_task_are_enough(tmp_path: Path) -> None:
     assert (config.task, config.metric) == ("representation", "element_recall_at_1")
 
 
+def test_keypoints_that_follow_one_another_are_decoded_so_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    ordered, decodings = LEAST + "data: {keypoints: [on, off], ordered: true}\n", list[str]()
+    for model in ("", "model: {dropout: 0.0}", "model: {decoding: median}"):
+        config = load_pipeline(write(tmp_path, ordered + model))
+        assert isinstance(config, RepresentationPipeline)
+        decodings.append(config.model.decoding)
+    assert decodings == ["ordered", "ordered", "median"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("model: {decoding: ordered}", "model.decoding: ordered needs data.ordered: true"),
         ("gate: {metric: accuracy}", "gate.metric: input should be 'element_recall_at_1'"),
         ("gate: {thresholds: {accuracy: 1}}", "gate.thresholds"),
         (

@@ -29,7 +29,7 @@ def make(config: HierarchicalConfig, keypoints: int = 3) -> HierarchicalSignalNe
     return network.eval()
 
 
-@pytest.mark.parametrize("decoding", ["argmax", "median"])
+@pytest.mark.parametrize("decoding", ["argmax", "median", "ordered"])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.blocks}-{c.pool}-{c.decoder}")
 def test_the_file_gives_what_the_network_gives_at_lengths_never_exported(
     config: HierarchicalConfig, decoding: str

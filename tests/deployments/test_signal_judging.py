@@ -29,7 +29,7 @@ def scores(signals: Signals, scatter: float, error: float, seed: int, within: fl
 
 
 def evidence(candidate: SignalScores, champion: SignalScores | None, signals: Signals) -> SignalEvidence:
-    return SignalEvidence(signals, signals.batches_N == 2, candidate, champion, 0, 1.0, 1.0, 1e-6, 0)
+    return SignalEvidence(signals, candidate, champion, 0, 1.0, 1.0, 1e-6, 0)
 
 
 GATE = RepresentationGate(thresholds={"element_recall_at_1": 0.5, "keypoint_mae": 5}, resamples=200)
@@ -87,3 +87,24 @@ def test_elements_may_be_what_is_drawn_again() -> None:
     )
     values = [{c.name: c.value for c in checks}["regression"] for checks in (by_session, by_element)]
     assert values[0] != values[1]
+
+
+def test_thresholds_look_back_to_signals_that_somebody_annotated() -> None:
+    signals = held_out()
+    told = dict(scores(signals, 0.3, 1, 0).values)
+    for metric in ("keypoint_mae", "keypoint_within"):
+        told[metric] = np.where(signals.batches_N[:, None] == 1, told[metric], np.nan)
+    found = evidence(SignalScores(told), None, signals)
+    assert failed(GATE, found) == set()
+    texts = {check.name: check.text for check in judge(GATE, found).checks}
+    assert f"on {int((signals.batches_N == 1).sum())} held-out signals" in texts["threshold_keypoint_mae"]
+    assert f"on {int((signals.batches_N == 2).sum())} held-out" in texts["threshold_element_recall_at_1"]
+
+
+def test_with_the_appetite_proof_a_candidate_shows_it_in_the_shadow_first() -> None:
+    signals = held_out()
+    good, proof = scores(signals, 0.3, 1, 0), GATE.model_copy(update={"appetite": "proof"})
+    beside = evidence(good, good, signals)
+    assert failed(proof, beside) == {"proof"}
+    assert failed(proof, replace(beside, wealth=25.0)) == set()
+    assert failed(proof, evidence(good, None, signals)) == set(), "the first has nobody to prove it against"

@@ -1,4 +1,7 @@
 import json
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,27 @@ import torch
 from data.feature_store import FeatureStore
 from data.npz_files import write_npz
 from data.signals import Signals
+from data.sources import read_arrival
 from data.synthetic_signals import KEYPOINTS, SignalPlan, synthetic_signals
+from deployments.answers import predict_file
+from deployments.kinds import open_any_line
 from deployments.line import open_ledger
+from deployments.receipt_text import receipt_lines
+from deployments.receipts import find_prediction, receipt_of
 from deployments.registry import Registry
+from deployments.setting_aside import release
 from deployments.settings import Settings
+from deployments.signal_export import SignalModel, load_signal_network
+from deployments.signal_learning import CHECKPOINTS, MODEL, stored_signals
+from deployments.signal_line import SignalLine
+from deployments.verification import verify
 from flows.learn_continuously import learn_continuously
+from learning.callbacks import Followed, Listener
 from learning.metrics import Cost, Training
 from learning.representation import Learned
 from learning.representation_config import RepresentationConfig
 from models.hierarchical import HierarchicalSignalNet
+from monitoring.terminal import batch_line
 
 PIPELINE = """
 name: machines
@@ -34,6 +49,7 @@ trigger: {any: [{kind: rows, count: 1}]}
 gate: {metric: element_recall_at_1, thresholds: {element_recall_at_1: 0.5}, resamples: 200}
 """
 ELEMENTS = tuple(range(8))
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def npz(signals: Signals) -> bytes:
@@ -77,20 +93,55 @@ def pipeline(tmp_path: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Plant:
+    """A pipeline's file, inbox and home, and what came of its first two batches: the second has a new element."""
+
+    folder: Path
+    records: tuple[dict[str, Any], ...]
+
+    @property
+    def pipeline(self) -> Path:
+        return self.folder / "machines.yaml"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home)
+
+    def run(self, *names: str, **options: Any) -> list[dict[str, Any]]:
+        sources = [str(self.source / name) for name in names] or [str(self.source)]
+        report = learn_continuously(pipeline=str(self.pipeline), sources=sources, home=str(self.home), **options)
+        json.dumps(report, allow_nan=False)
+        return report["batches"]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Plant:
+    folder = tmp_path_factory.mktemp("machines")
+    plant = Plant(folder, ())
+    plant.pipeline.write_text(PIPELINE)
+    plant.source.mkdir()
+    (plant.source / "1.npz").write_bytes(npz(machines(ELEMENTS, range(6))))
+    parquet(machines((*ELEMENTS, 8), range(6, 10)), plant.source / "2.parquet")
+    return replace(plant, records=tuple(plant.run()))
+
+
 @pytest.fixture
-def two_batches(pipeline: Path, tmp_path: Path) -> tuple[Path, Path, list[dict[str, Any]]]:
-    """A pipeline's inbox and home after a first batch as npz and a second one as Parquet, with a new element."""
-    inbox, home = tmp_path / "source", tmp_path / "home"
-    inbox.mkdir()
-    (inbox / "1.npz").write_bytes(npz(machines(ELEMENTS, range(6))))
-    parquet(machines((*ELEMENTS, 8), range(6, 10)), inbox / "2.parquet")
-    return inbox, home, run(pipeline, inbox, home)
+def plant(learned: Plant, tmp_path: Path) -> Plant:
+    """A copy of it to go on with."""
+    return replace(learned, folder=Path(shutil.copytree(learned.folder, tmp_path / "plant")))
 
 
-def test_signals_through_the_whole_loop(
-    pipeline: Path, two_batches: tuple[Path, Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, home, (first, second) = two_batches
+def test_signals_through_the_whole_loop(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, home, (first, second) = plant.source, plant.home, plant.records
     assert (first["decision"]["action"], first["promoted"], first["drift"]) == ("bootstrap", True, None)
     assert {c["name"] for c in first["gate"]["checks"]} == {
         "threshold_element_recall_at_1", "baseline", "holdouts_unseen", "latency", "size", "parity",
@@ -102,6 +153,7 @@ def test_signals_through_the_whole_loop(
         "keypoint_within",
     }  # fmt: skip
     assert second["drift"]["note"] == "new elements: m08"
+    assert (second["triage"]["cause"], second["triage"]["reason"]) == ("regime", "m08")
     assert not second["drift"]["drifted"]
     assert {"not_worse", "regression", "forgetting", "loss_keypoint_mae"} <= {
         c["name"] for c in second["gate"]["checks"]
@@ -118,18 +170,105 @@ def test_signals_through_the_whole_loop(
 
     parquet(machines(ELEMENTS, range(10, 13)), source / "3.parquet")
     monkeypatch.setattr("deployments.signal_learning.update_representation", untrained)
-    *duplicates, third = run(pipeline, source, home)
+    *duplicates, third = plant.run()
     assert [record["status"] for record in duplicates] == ["duplicate"] * 2
     assert not third["promoted"]
     assert "not_worse" in {c["name"] for c in third["gate"]["checks"] if not c["passed"]}
     assert ledger.champion("machines") == champion
+    rivalry = third["rivalry"]
+    assert (rivalry["champion"], rivalry["rival"], rivalry["role"]) == (2, 1, "predecessor")
+    assert (len(rivalry["wager"]["gains"]), rivalry["wager"]["rows"]) == (1, len(machines(ELEMENTS, range(10, 13))))
+    assert rivalry["score_champion"] == pytest.approx(third["score_before"]["element_recall_at_1"])
+    assert 0 < rivalry["score_rival"] <= 1
 
 
-def untrained(before: HierarchicalSignalNet, memory: Signals, new: Signals, config: RepresentationConfig) -> Learned:
+def untrained(
+    before: HierarchicalSignalNet, memory: Signals, new: Signals, config: RepresentationConfig, *_: Any
+) -> Learned:
     """An update that forgets all that was learned."""
     torch.manual_seed(0)
     network = HierarchicalSignalNet(before.in_channels, before.keypoints, before.config)
     return Learned(network.eval(), Training((), Cost(1, 0.0)))
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+class Dies(Listener[Followed]):
+    """Ends a training in the middle of its third epoch."""
+
+    def batch_start(self, state: Followed) -> None:
+        if len(state.history) == 2:
+            raise KilledError
+
+
+def test_an_update_that_was_killed_goes_on_and_leaves_the_champion_alone(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet(machines(ELEMENTS, range(10, 12)), plant.source / "3.parquet")
+    undisturbed = replace(plant, folder=Path(shutil.copytree(plant.folder, tmp_path / "undisturbed")))
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr("tasks.learn.ends_between_batches", Dies)
+        plant.run("3.parquet")
+    ledger = open_ledger(plant.settings)
+    champion = ledger.champion("machines")
+    assert champion is not None
+    assert champion.version == 2
+    assert list((plant.home / "machines" / "drafts" / "3" / "update" / CHECKPOINTS).iterdir()), "epochs are kept"
+    (killed,), (whole,) = plant.run("3.parquet"), undisturbed.run("3.parquet")
+    assert killed["cost"]["samples"] == whole["cost"]["samples"] > 0
+    weights = [
+        load_signal_network((p.home / "machines" / "versions" / "3" / MODEL).read_bytes()).state_dict()
+        for p in (plant, undisturbed)
+    ]
+    assert all(torch.equal(weights[0][name], tensor) for name, tensor in weights[1].items())
+
+
+def test_signals_of_a_dead_channel_are_set_aside_until_they_are_released(plant: Plant) -> None:
+    signals = machines(ELEMENTS, range(10, 12))
+    signals.values_NCT[3:40, 1] = 0.25
+    parquet(signals, plant.source / "3.parquet")
+    (record,) = plant.run("3.parquet", action="update")
+    triage = record["triage"]
+    assert (triage["cause"], triage["features"]) == ("sensor_fault", ["signals_1"])
+    assert triage["set_aside"] == [{"feature": "signals_1", "first": 4, "last": 40}]
+    assert "signals_1 stands still in 37 of 80 signals" in batch_line(record, "element_recall_at_1", "signals").plain
+    with open_any_line(plant.pipeline, plant.settings, []) as line:
+        assert isinstance(line, SignalLine)
+        batch = range(3, 4)
+        assert len(stored_signals(line, batch) or ()) == len(signals) - 37
+        release(line.ledger, "machines", 3, "it was switched off on purpose")
+        assert len(stored_signals(line, batch) or ()) == len(signals)
+
+
+def test_every_representation_has_a_receipt(learned: Plant, tmp_path: Path) -> None:
+    signals = machines((0, 3), range(20, 21))
+    asked, answers = tmp_path / "asked.npz", tmp_path / "answers.csv"
+    asked.write_bytes(write_npz({"signals": signals.values_NCT, "lengths": signals.lengths_N}))  # no ids, no keypoints
+    predicted = predict_file(learned.pipeline, learned.settings, asked, answers, AT)
+    rows = pl.read_csv(answers)
+    assert rows.columns[:5] == ["row", "position.rise", "position.peak", "position.fall", "prediction_id"]
+    assert (rows.height, "embedding.16" in rows.columns) == (len(signals), True)
+    ledger = open_ledger(learned.settings)
+    place = find_prediction(ledger, learned.home, rows["prediction_id"][4])
+    receipt = receipt_of(ledger, place, read_arrival(asked))
+    assert receipt["given"] == {"name": "asked.npz", "same_file": True, "matches": True, "same_rows": [5]}
+    assert (receipt["model"]["version"], receipt["run"]["rung"], receipt["run"]["parent"]) == (2, "update", 1)
+    assert [batch["batch"] for batch in receipt["data"]] == [1, 2]
+    assert receipt["verdict"]["checks"]
+    lines = "\n".join(receipt_lines(receipt))
+    assert "an embedding of 16 numbers" in lines
+    assert "row 5 of asked.npz is what was predicted" in lines
+    represented = SignalModel(learned.home / "machines" / "versions" / "2" / MODEL).represent(
+        signals.values_NCT[4:5], signals.lengths_N[4:5]
+    )
+    np.testing.assert_allclose(receipt["prediction"]["embedding"], represented.embeddings_BE[0], atol=1e-6)
+    other = tmp_path / "other.npz"
+    other.write_bytes(write_npz({"signals": signals.values_NCT + 1, "lengths": signals.lengths_N}))
+    assert not receipt_of(ledger, place, read_arrival(other))["given"]["matches"]
+    assert predicted.version == 2
+    assert verify(ledger, learned.home, ["machines"]).changes == ()
 
 
 def test_what_is_no_signal_is_quarantined(pipeline: Path, tmp_path: Path) -> None:
@@ -160,3 +299,5 @@ def test_what_signals_do_not_have_is_refused_by_name(pipeline: Path, tmp_path: P
     home = tmp_path / "home"
     with pytest.raises(ValueError, match="works on rows; it is not there for task: representation"):
         run(pipeline, tmp_path / "1.parquet", home, compare=True)
+    with pytest.raises(ValueError, match="nothing to patch; ask for update or retrain"):
+        run(pipeline, tmp_path / "1.parquet", home, action="patch")

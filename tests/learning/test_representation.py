@@ -7,6 +7,8 @@ import torch
 from data.npz_files import write_npz
 from data.signal_sources import read_signals
 from data.signals import Signals, make_signals
+from learning.callbacks import Followed, Listener
+from learning.checkpoint import OtherTrainingError
 from learning.metric import HierarchicalLossConfig
 from learning.representation import (
     Learned,
@@ -17,7 +19,6 @@ from learning.representation import (
     update_representation,
 )
 from learning.representation_config import RepresentationConfig
-from learning.representation_training import RepresentationTraining
 from learning.schedules import Constant
 from learning.signal_augmentation import SignalAugmentation
 from models.config import HierarchicalConfig
@@ -96,31 +97,82 @@ class KilledError(Exception):
     """Stands for the end of a process."""
 
 
+class Dies(Listener[Followed]):
+    """Ends in the middle of an epoch."""
+
+    def __init__(self, at: int) -> None:
+        self.batches, self.at = 0, at
+
+    def batch_start(self, state: Followed) -> None:
+        self.batches += 1
+        if self.batches == self.at:
+            raise KilledError
+
+
 @pytest.mark.parametrize("held_out", [0.0, 0.3])
-def test_a_training_that_was_killed_goes_on_to_the_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_out: float
-) -> None:
+def test_a_training_that_was_killed_goes_on_to_the_bit(tmp_path: Path, held_out: float) -> None:
     augmentation = SignalAugmentation(warp=0.1, noise=0.1)
     update = {"epochs": 4, "batches": 5, "held_out": held_out, "augmentation": augmentation}
     config, signals = CONFIG.model_copy(update=update), pulses(range(7))
     whole = fit_representation(signals, MODEL, config)
-    run_epoch = RepresentationTraining._run_epoch  # pyright: ignore[reportPrivateUsage]
-
-    def dying(training: RepresentationTraining, epoch: int) -> None:
-        run_epoch(training, epoch)
-        if epoch == 3:
-            raise KilledError
-
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(RepresentationTraining, "_run_epoch", dying)
-        fit_representation(signals, MODEL, config, tmp_path)
+    for at in (18, 3):  # in the fourth epoch, then again in what is left
+        with pytest.raises(KilledError):
+            fit_representation(signals, MODEL, config, tmp_path, callbacks=[Dies(at)])
     resumed = fit_representation(signals, MODEL, config, tmp_path)
+    expect_same(resumed, whole)
+    with pytest.raises(OtherTrainingError, match="belongs to a training of another network, configuration or signals"):
+        fit_representation(pulses(range(7), seed=1), MODEL, config, tmp_path)
+
+
+def test_an_update_that_was_killed_goes_on_to_the_bit(tmp_path: Path, learned: Learned) -> None:
+    config = CONFIG.model_copy(update={"epochs": 15, "batches": 3})
+    memory, new = choose_memory(pulses(range(8)), CONFIG.memory_signals, 0), pulses(range(8, 12))
+    whole = update_representation(learned.network, memory, new, config)
+    with pytest.raises(KilledError):
+        update_representation(learned.network, memory, new, config, tmp_path, [Dies(8)])
+    expect_same(update_representation(learned.network, memory, new, config, tmp_path), whole)
+
+
+def expect_same(resumed: Learned, whole: Learned) -> None:
     expected = whole.network.state_dict()
     assert all(torch.equal(expected[name], tensor) for name, tensor in resumed.network.state_dict().items())
     assert resumed.training.cost.samples == whole.training.cost.samples
     assert [m.train_loss for m in resumed.training.history] == [m.train_loss for m in whole.training.history]
-    with pytest.raises(ValueError, match="belongs to a training of another network, configuration or signals"):
-        fit_representation(pulses(range(7), seed=1), MODEL, config, tmp_path)
+
+
+def test_a_training_is_followed_and_ends_before_the_batch_at_which_it_is_stopped() -> None:
+    class Follows(Listener[Followed]):
+        def __init__(self) -> None:
+            self.heard = list[str]()
+
+        def fit_start(self, state: Followed) -> None:
+            self.heard.append("start")
+
+        def batch_start(self, state: Followed) -> None:
+            if self.heard.count("batch") == 3:
+                state.stop("cancelled")
+
+        def batch_end(self, state: Followed) -> None:
+            self.heard.append("batch")
+
+        def epoch_end(self, state: Followed) -> None:
+            self.heard.append(f"epoch {state.history[-1].epoch} of {state.epochs}")
+
+        def fit_end(self, state: Followed) -> None:
+            self.heard.append(f"end, {state.stopped}")
+
+    config = CONFIG.model_copy(update={"epochs": 4, "batches": 2})
+    follows = Follows()
+    stopped = fit_representation(pulses(range(4)), MODEL, config, callbacks=[follows])
+    assert follows.heard == ["start", "batch", "batch", "epoch 1 of 4", "batch", "end, cancelled"]
+    assert (stopped.training.outcome, len(stopped.training.history)) == ("cancelled", 1)
+
+
+def test_an_update_with_fewer_signals_than_a_batch_learns(learned: Learned) -> None:
+    few = pulses(range(8, 10), sessions=1, signals=2)
+    wide = CONFIG.model_copy(update={"batches": None, "p_elements": 16, "k_samples": 8})
+    updated = update_representation(learned.network, choose_memory(pulses(range(2)), 2, 0), few, wide)
+    assert updated.training.cost.samples > 0
 
 
 def test_an_update_learns_new_elements_holds_old_ones_and_costs_a_fifth(learned: Learned) -> None:

@@ -17,7 +17,7 @@ CONFIGS = [
     for blocks in ("plain", "residual")
     for pool in ("last", "attention")
     for decoder, decoding in (("none", "argmax"), ("unet", "median"))
-] + [HierarchicalConfig(**SMALL, scaling="signal")]  # pyright: ignore
+] + [HierarchicalConfig(**SMALL, scaling="signal", decoding="ordered")]  # pyright: ignore
 every_variant = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.blocks}-{c.pool}-{c.decoder}-{c.scaling}")
 
 

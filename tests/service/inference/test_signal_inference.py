@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import httpx
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 import torch
 
 from data.ledger import Ledger
+from data.row_hashes import hash_signal
+from deployments.predicting import record_path
 from deployments.settings import Settings
 from deployments.signal_export import SignalModel, export_signals
 from deployments.versions import save_version
@@ -61,13 +65,38 @@ def test_signals_of_different_lengths_are_represented(client: httpx.Client, mode
     answer = client.post(INFER, json=asked(id="7"))
     expected, outputs = model.represent(SIGNALS, LENGTHS), found(answer)
     assert answer.json()["id"] == "7"
-    assert answer.json()["parameters"] == {"keypoints": ["on", "off"]}
+    assert answer.json()["parameters"].keys() == {"keypoints", "receipt_id"}
+    assert answer.json()["parameters"]["keypoints"] == ["on", "off"]
     np.testing.assert_allclose(outputs["embeddings"], expected.embeddings_BE, atol=1e-6)
     np.testing.assert_allclose(outputs["positions"], expected.positions_BK, atol=1e-4)
     assert outputs["keypoint_logits"].shape == expected.keypoint_logits_BLK.shape
     whole = found(client.post(INFER, json=asked(lengths=None, outputs=[{"name": "embeddings"}])))
     np.testing.assert_allclose(whole["embeddings"], model.represent(SIGNALS).embeddings_BE, atol=1e-6)
     assert set(whole) == {"embeddings"}
+
+
+def test_each_answer_has_a_receipt(client: httpx.Client, model: SignalModel, home: Path) -> None:
+    first, second = (client.post(INFER, json=asked()).json()["parameters"]["receipt_id"] for _ in range(2))
+    ledger = Ledger(Settings(home=home).ledger_url, now)
+    expected = model.represent(SIGNALS, LENGTHS)
+    for receipt in (first, second):
+        request, row = receipt.split("-")
+        kept = eventually(lambda request=request: ledger.prediction(request))
+        assert (kept.pipeline, kept.version) == ("presses", 1)
+        record = pl.read_parquet(record_path(home / "presses", kept))
+        answer = record.row(int(row), named=True)  # the signal after the first
+        assert answer["row_sha256"] == hash_signal(np.ascontiguousarray(SIGNALS[1, :, : LENGTHS[1]]))
+        np.testing.assert_allclose(answer["embedding"], expected.embeddings_BE[1], atol=1e-6)
+        assert answer["position.off"] == pytest.approx(expected.positions_BK[1, 1], abs=1e-4)
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    """What is found within ten seconds."""
+    for _ in range(200):
+        if (found := look()) is not None:
+            return found
+        sleep(0.05)
+    raise AssertionError("nothing was found")
 
 
 def test_signals_may_be_sent_as_bytes(client: httpx.Client, model: SignalModel) -> None:
