@@ -95,9 +95,9 @@ LENGTHS = (7, 50, 133, 300, 777)
 
 MAIN = "nested contrastive"
 LOSSES: Mapping[str, HierarchicalLossConfig] = {
-    "nested contrastive": HierarchicalLossConfig(metric="nested_contrastive", lambda_metric=0.2),
-    "supervised contrastive": HierarchicalLossConfig(metric="contrastive", lambda_metric=0.2),
-    "triplets": HierarchicalLossConfig(metric="triplets", lambda_metric=0.2),
+    "nested contrastive": HierarchicalLossConfig(metric="nested_contrastive", lambda_metric=1.0),
+    "supervised contrastive": HierarchicalLossConfig(metric="contrastive", lambda_metric=1.0),
+    "triplets": HierarchicalLossConfig(metric="triplets", lambda_metric=1.0),
 }
 SETTINGS = (MODEL, SMALLER, TRAINING, COMPARED, LOSSES, MAIN, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS)
 SYNTHETIC = (SYNTHETIC_PEOPLE, SYNTHETIC_EPOCHS, SYNTHETIC_RATE, SYNTHETIC_SHARE, SYNTHETIC_WEIGHT, OWN)

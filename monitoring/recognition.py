@@ -66,17 +66,17 @@ def fit_recogniser(
     accepted. strangers_SE: of elements that are neither known nor learned from; with them the threshold is the one that
     such signals pass with a probability of `admitted` at most, whatever that costs the known ones. It holds for signals
     that are exchangeable with them, so several elements say more than many signals of one.
-    method: the votes of the nearest, which count by 1 / distance, with the distance to the furthest of them
-    as strangeness; or a linear probe (logistic regression), with the largest logit's negative (Vaze et al. 2022).
+    method: what names elements, the votes of the nearest neighbours, which count by 1 / distance, or a linear probe
+    (logistic regression). Strangeness is the distance to the furthest of the nearest (Sun et al. 2022) in both: a
+    probe's logits say which of the known elements, and hardly whether it is one of them.
     Raises ValueError for fewer than two elements, fewer embeddings than neighbours, and too few to calibrate on.
     """
     embeddings_NE, elements_N = known
     if embeddings_NE.shape[:1] != elements_N.shape or len(np.unique(elements_N)) < 2:
         raise ValueError(f"elements are told apart where there are two or more, got {np.unique(elements_N).tolist()}")
+    scored = _nearest(embeddings_NE, elements_N, neighbours)
     if method == "linear":
-        scored = _linear_probe(embeddings_NE, elements_N)
-    else:
-        scored = _nearest(embeddings_NE, elements_N, neighbours)
+        scored = _named_by_probe(embeddings_NE, elements_N, scored)
     known_N = scored(calibration_NE)[1]
     if strangers_SE is None:
         threshold, passed = conformal_threshold(known_N, accepted), float("nan")
@@ -109,15 +109,15 @@ def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Calla
     return scored
 
 
-def _linear_probe(embeddings_NE: Floats, elements_N: Texts) -> Callable[[Floats], tuple[Texts, Scores]]:
+def _named_by_probe(
+    embeddings_NE: Floats, elements_N: Texts, nearest: Callable[[Floats], tuple[Texts, Scores]]
+) -> Callable[[Floats], tuple[Texts, Scores]]:
     from sklearn.linear_model import LogisticRegression
 
     probe: Any = LogisticRegression(C=100.0, max_iter=1000)
     probe.fit(embeddings_NE.astype(np.float64), elements_N)
 
     def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
-        logits: NDArray[np.float64] = probe.decision_function(asked_NE.astype(np.float64))
-        logits_NL = np.stack([-logits, logits], 1) if logits.ndim == 1 else logits
-        return probe.classes_[logits_NL.argmax(1)], -logits_NL.max(1)
+        return probe.predict(asked_NE.astype(np.float64)), nearest(asked_NE)[1]
 
     return scored

@@ -63,9 +63,8 @@ def test_shown_strangers_set_a_threshold_that_other_strangers_rarely_pass(method
     assert warned.admitted <= 0.1 and warned.accepted < blind.accepted
     assert warned.recognise(others).known_N.mean() <= min(0.2, blind.recognise(others).known_N.mean())
     assert warned.recognise(asked).known_N.mean() == pytest.approx(warned.accepted, abs=0.1)
-    if method == "neighbours":
-        strange = [warned.recognise(some).strangeness_N for some in (asked, others)]
-        assert separation(*strange) > 0.9 and separation(strange[0], strange[0]) == 0.5
+    strange = [warned.recognise(some).strangeness_N for some in (asked, others)]
+    assert separation(*strange) > 0.9 and separation(strange[0], strange[0]) == 0.5
 
 
 def test_two_elements_are_told_apart_by_a_linear_probe() -> None:
