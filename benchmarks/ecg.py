@@ -8,24 +8,39 @@ Writes benchmarks/out/ecg.json and ecg.png (ecg_development.json).
 Beside it: the mean of each record's first five beats, which sees five labelled beats of the very record. A smaller
 network, without the decoder, shows what losses do: untrained, and trained for as long with plain triplets, supervised
 contrastive and nested contrastive loss; and an update of one that knows four fifths of the records with the last fifth,
-beside the full training. What a finished seed left in benchmarks/out is not run again.
+beside the full training. And who is taken for known among strangers. What a finished seed left in benchmarks/out is
+not run again.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.ecg_records import (
+    AUTOMATIC_SESSIONS,
+    AUTOMATIC_WEIGHT,
+    FIVE_BEATS_MS,
+    JUDGED,
+    error_ms,
+    five_beats_ms,
+    manual,
+    of_records,
+    recalibrated,
+    records_of,
+    thinned,
+)
+from benchmarks.ecg_strangers import strangers
 from benchmarks.results import FOLDER, bar_chart, write_json
 from benchmarks.synthetic_beats import synthetic_beats
+from data.consensus import agreed_positions
 from data.signal_sources import read_signals
-from data.signals import Signals
+from data.signals import Signals, join_signals
 from deployments.signal_export import check_signal_parity, export_signals
 from learning.metric import HierarchicalLossConfig
 from learning.representation import (
@@ -40,24 +55,13 @@ from learning.representation_config import RepresentationConfig
 from learning.signal_augmentation import SignalAugmentation
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
-from monitoring.keypoint_errors import keypoint_errors
 from monitoring.retrieval import retrieve
-
-MS_PER_SAMPLE = 4.0
-TEST_RECORDS = 20
-JUDGED = ("p_peak", "qrs_on", "qrs_off", "t_peak", "t_off")
-FIVE_BEATS_MS = {"p_peak": 8.0, "qrs_on": 8.2, "qrs_off": 9.0, "t_peak": 11.9, "t_off": 17.1}
-"""What the mean of five labelled beats of the very record reaches over all 69 records."""
-
-AUTOMATIC_WEIGHT = 0.3
-"""What an automatic annotation counts beside a manual one, once its record's bias was taken off."""
-
-AUTOMATIC_SESSIONS = 2
 
 MODEL = HierarchicalConfig(channels=[24, 32, 48], kernel_size=7, hidden_units=48, decoder="unet", decoding="median")
 TRAINING = RepresentationConfig(
     epochs=18,
     batches=60,
+    learning_rate=3e-3,
     p_elements=16,
     k_samples=4,
     held_out=0.0,
@@ -76,93 +80,33 @@ TRAINING = RepresentationConfig(
         noise=0.15,
     ),
 )
-SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, SYNTHETIC_EPOCHS = 400, 8, 8
+SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, SYNTHETIC_EPOCHS, SYNTHETIC_RATE = 400, 8, 8, 4e-3
+SYNTHETIC_SHARE, SYNTHETIC_WEIGHT, OTHER_PEOPLE = 0.75, 0.5, 77
+"""While it learns from records: people who do not exist beside each record, what their keypoints count, their seeds."""
+
+OWN = 0.5
+"""What stays of a beat's own times beside those that its session agrees on."""
+
 SMALLER = MODEL.model_copy(update={"decoder": "none", "decoding": "argmax"})
-COMPARED_EPOCHS = 10
+COMPARED = {"epochs": 10, "learning_rate": 4e-3}
 SHOWN = ("network", "mean of five beats")
 LENGTHS = (7, 50, 133, 300, 777)
 """At which the exported file is compared with the network."""
 
 MAIN = "nested contrastive"
 LOSSES: Mapping[str, HierarchicalLossConfig] = {
-    "nested contrastive": HierarchicalLossConfig(metric="nested_contrastive", lambda_metric=0.2),
-    "supervised contrastive": HierarchicalLossConfig(metric="contrastive", lambda_metric=0.2),
-    "triplets": HierarchicalLossConfig(metric="triplets", lambda_metric=0.2),
+    "nested contrastive": HierarchicalLossConfig(metric="nested_contrastive", lambda_metric=1.0),
+    "supervised contrastive": HierarchicalLossConfig(metric="contrastive", lambda_metric=1.0),
+    "triplets": HierarchicalLossConfig(metric="triplets", lambda_metric=1.0),
 }
-
-
-def records_of(signals: Signals, part: Literal["test", "development"]) -> tuple[list[str], list[str]]:
-    """The records to learn from and those to look at."""
-    drawn = np.random.default_rng(0).permutation(np.unique(signals.element_ids_N)).tolist()
-    test, development = drawn[:TEST_RECORDS], drawn[TEST_RECORDS:]
-    if part == "test":
-        return development, test
-    return [record for record in development if record not in development[::3]], development[::3]
-
-
-def of_records(signals: Signals, records: Sequence[str]) -> Signals:
-    """The signals of some records."""
-    return signals.take(np.isin(signals.element_ids_N, records))
-
-
-def recalibrated(signals: Signals) -> Signals:
-    """Automatic annotations moved so that their median distance to the R peak is that of the record's manual ones.
-
-    Where a record has no manual annotation of a keypoint there is nothing to move by: the automatic ones are left out.
-    """
-    keypoints = {name: positions_N.copy() for name, positions_N in signals.keypoints.items()}
-    manual_N, r_N = signals.annotators_N == "manual", signals.keypoints["r_peak"]
-    for record in np.unique(signals.element_ids_N):
-        of_record_N = signals.element_ids_N == record
-        for name in JUDGED:
-            behind_N = signals.keypoints[name] - r_N
-            manual, automatic = of_record_N & manual_N, of_record_N & ~manual_N
-            keypoints[name][automatic] += _median(behind_N[manual]) - _median(behind_N[automatic])
-    for positions_N in keypoints.values():
-        positions_N[~((positions_N >= 0) & (positions_N <= signals.lengths_N - 1))] = np.nan
-    return replace(signals, keypoints=keypoints).weighed({"auto": AUTOMATIC_WEIGHT})
-
-
-def thinned(signals: Signals, seed: int) -> Signals:
-    """Each record's manual beats, and the automatic ones of two sessions that have none: manual ones count for more."""
-    generator = np.random.default_rng(seed)
-    kept_N = signals.annotators_N == "manual"
-    for record in np.unique(signals.element_ids_N):
-        of_record_N = signals.element_ids_N == record
-        known = np.unique(signals.sessions_N[of_record_N & kept_N])
-        others = np.setdiff1d(signals.sessions_N[of_record_N], known)
-        drawn = generator.permutation(others)[:AUTOMATIC_SESSIONS]
-        kept_N = kept_N | (of_record_N & np.isin(signals.sessions_N, drawn))
-    return signals.take(kept_N)
+SETTINGS = (MODEL, SMALLER, TRAINING, COMPARED, LOSSES, MAIN, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS)
+SYNTHETIC = (SYNTHETIC_PEOPLE, SYNTHETIC_EPOCHS, SYNTHETIC_RATE, SYNTHETIC_SHARE, SYNTHETIC_WEIGHT, OWN)
 
 
 def positions(network: HierarchicalSignalNet, signals: Signals) -> NDArray[np.float32]:
     """Where the network finds each keypoint, in samples: (N, K)."""
     found = represent(network, signals).positions
     return np.stack([found[name] for name in signals.keypoints], axis=1)
-
-
-def error_ms(predicted_NK: NDArray[Any], signals: Signals) -> dict[str, float]:
-    """The mean absolute error of each keypoint, in milliseconds."""
-    errors_K = MS_PER_SAMPLE * np.nanmean(keypoint_errors(predicted_NK, signals.keypoints), axis=0)
-    return {name: float(error) for name, error in zip(signals.keypoints, errors_K, strict=True)}
-
-
-def manual(signals: Signals) -> Signals:
-    """The beats that a cardiologist annotated."""
-    return signals.take(signals.annotators_N == "manual")
-
-
-def five_beats_ms(signals: Signals) -> dict[str, float]:
-    """The error of the mean distance to R over each record's first five manual beats, on its other beats."""
-    truth = manual(signals)
-    errors: dict[str, list[NDArray[Any]]] = {name: [] for name in JUDGED}
-    for record in np.unique(truth.element_ids_N):
-        beats = of_records(truth, [record])
-        for name in JUDGED:
-            behind_N = beats.keypoints[name] - beats.keypoints["r_peak"]
-            errors[name].append(np.abs(behind_N[5:] - _mean(behind_N[:5])))
-    return {name: MS_PER_SAMPLE * _mean(np.concatenate(found)) for name, found in errors.items()}
 
 
 def retrieval(network: HierarchicalSignalNet, signals: Signals) -> dict[str, float | None]:
@@ -179,17 +123,19 @@ def retrieval(network: HierarchicalSignalNet, signals: Signals) -> dict[str, flo
 
 
 def learn(signals: Signals, seed: int) -> Learned:
-    """A network trained on people who do not exist, then on some records."""
+    """A network trained on people who do not exist, then on some records among others who do not."""
     config = TRAINING.model_copy(update={"seed": seed})
-    first = config.model_copy(update={"epochs": SYNTHETIC_EPOCHS})
+    first = config.model_copy(update={"epochs": SYNTHETIC_EPOCHS, "learning_rate": SYNTHETIC_RATE})
     start = fit_representation(synthetic_beats(SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, seed), MODEL, first)
     fit_normaliser(start.network, signals)
-    return fit_representation(signals, config=config, start=start.network)
+    people = round(SYNTHETIC_SHARE * len(np.unique(signals.elements_N)))
+    among = synthetic_beats(people, SYNTHETIC_BEATS, OTHER_PEOPLE + seed).weighed({"synthetic": SYNTHETIC_WEIGHT})
+    return fit_representation(join_signals([signals, among]), config=config, start=start.network)
 
 
 def compared(way: str, seed: int) -> RepresentationConfig:
     """How the smaller network is trained with a loss."""
-    return TRAINING.model_copy(update={"loss": LOSSES[way], "epochs": COMPARED_EPOCHS, "seed": seed})
+    return TRAINING.model_copy(update={**COMPARED, "loss": LOSSES[way], "seed": seed})
 
 
 def untrained(signals: Signals, seed: int) -> HierarchicalSignalNet:
@@ -201,9 +147,14 @@ def untrained(signals: Signals, seed: int) -> HierarchicalSignalNet:
 
 
 def judge(network: HierarchicalSignalNet, unseen: Signals) -> dict[str, Any]:
-    """Errors on the manually annotated beats, retrieval among all."""
-    truth = manual(unseen)
-    return {"keypoints_ms": error_ms(positions(network, truth), truth), "retrieval": retrieval(network, unseen)}
+    """Errors on the manually annotated beats, alone and as their session agrees; retrieval among all beats."""
+    found, truth_N = represent(network, unseen).positions, unseen.annotators_N == "manual"
+    agreed = agreed_positions(found, unseen.sessions_N, OWN)
+    alone_ms, agreed_ms = (
+        error_ms(np.stack([way[name][truth_N] for name in unseen.keypoints], axis=1), manual(unseen))
+        for way in (found, agreed)
+    )
+    return {"keypoints_ms": alone_ms, "agreed_ms": agreed_ms, "retrieval": retrieval(network, unseen)}
 
 
 def update_beside_retrain(known: Signals, full: Learned, unseen: Signals, seed: int) -> dict[str, Any]:
@@ -231,6 +182,7 @@ def find_waves(known: Signals, unseen: Signals, seed: int) -> dict[str, Any]:
     network = learn(known, seed).network
     return {
         **judge(network, unseen),
+        "strangers": strangers(represent(network, unseen).embeddings_NE, unseen, seed),
         "onnx_parity": check_signal_parity(network, export_signals(network), LENGTHS, seed),
         "positions": positions(network, manual(unseen)).round(3).tolist(),
     }
@@ -254,11 +206,13 @@ def summary(found: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, An
     return {
         "keypoints_ms": {
             "network": _means([r["keypoints_ms"] for r in found]),
+            "the same, as sessions agree": _means([r["agreed_ms"] for r in found]),
             "together": together,
             "mean of five beats": five_beats_ms(unseen),
             "the same, all records": FIVE_BEATS_MS,
         },
         "retrieval": {"network": _means([r["retrieval"] for r in found]), **retrieved},
+        "strangers": {way: _means([r["strangers"][way] for r in found]) for way in found[0]["strangers"]},
         "updates": [r["update"] for r in losses],
         "onnx_parity": max(r["onnx_parity"] for r in found),
         "seeds": [r["keypoints_ms"] for r in found],
@@ -289,6 +243,7 @@ def main() -> None:
     results = summary(found, losses, unseen)
     print(table(results["keypoints_ms"], JUDGED, ".1f"))
     print(table(results["retrieval"], list(next(iter(results["retrieval"].values()))), ".3f"))
+    print(table(results["strangers"], list(next(iter(results["strangers"].values()))), ".3f"))
     print({key: results[key] for key in ("updates", "onnx_parity")})
     write_json(name, results)
     shown = {point: {way: results["keypoints_ms"][way][point] for way in SHOWN} for point in JUDGED}
@@ -297,9 +252,7 @@ def main() -> None:
 
 def _kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What an earlier run with these settings left, or else what the work gives, which is left for a later one."""
-    settings = repr(
-        (MODEL, SMALLER, TRAINING, COMPARED_EPOCHS, LOSSES, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS, SYNTHETIC_EPOCHS)
-    )
+    settings = repr((SETTINGS, SYNTHETIC))
     path = FOLDER / f"{name}.json"
     if path.exists():
         left = json.loads(path.read_text(encoding="utf-8"))
@@ -312,16 +265,6 @@ def _kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-
-
-def _median(values_N: NDArray[Any]) -> float:
-    known_N = values_N[~np.isnan(values_N)]
-    return float(np.median(known_N)) if len(known_N) else float("nan")
-
-
-def _mean(values_N: NDArray[Any]) -> float:
-    known_N = values_N[~np.isnan(values_N)]
-    return float(known_N.mean()) if len(known_N) else float("nan")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ KEYPOINTS = ("p_peak", "qrs_on", "r_peak", "qrs_off", "t_peak", "t_off")
 EDGE = 2.3
 """A wave of the QRS complex begins and ends so many deviations from its middle."""
 T_END = 2.1
+BIPHASIC = 0.3
+"""Share of people whose T wave has two phases."""
 
 Floats = NDArray[np.float64]
 
@@ -25,14 +27,15 @@ Floats = NDArray[np.float64]
 class _Person:
     """Middles, deviations to either side (seconds from the R peak) and heights in both leads of P, QRS and T waves.
 
-    The first wave is the P wave, the last but `echoes` the T wave. period: seconds between beats. level_L: of the ST
-    segment.
+    The first wave is the P wave, then come `inner` waves of the QRS complex; the last but `echoes` is the T wave,
+    before which may stand its first phase. period: seconds between beats. level_L: of the ST segment.
     """
 
     middles_W: Floats
     rising_W: Floats
     falling_W: Floats
     heights_WL: Floats
+    inner: int
     echoes: int
     period: float
     level_L: Floats
@@ -79,15 +82,21 @@ def _person(generator: np.random.Generator) -> _Person:
         [p_spread, *spread, t_falling],
     )
     heights = [_direction(g) * g.lognormal(np.log(0.14), 0.5), *(_direction(g) * s for s in sizes), t_heights_L]
-    echoes = int(g.random() < 0.25)
+    if g.random() < BIPHASIC:  # the T wave's first phase, to the other side; the second is what is annotated
+        first = t_middle - (t_rising + t_falling) * g.uniform(0.9, 1.6)
+        middles.insert(-1, max(first, onset + width + 0.04))
+        rising.insert(-1, t_rising * g.uniform(0.8, 1.8))
+        falling.insert(-1, t_falling * g.uniform(0.7, 1.1))
+        heights.insert(-1, -t_heights_L * g.lognormal(0.0, 0.5))
+    echoes = int(g.random() < 0.3)
     if echoes:  # a U wave
         middles.append(t_middle + 2 * t_falling + g.uniform(0.04, 0.12))
         rising.append(0.03)
         falling.append(0.03)
-        heights.append(t_heights_L * g.uniform(0.05, 0.3))
+        heights.append(t_heights_L * min(1.0, g.lognormal(np.log(0.2), 0.7)))
     level_L = _direction(g) * abs(g.normal(0, 0.06))
     waves = [np.array(of_waves) for of_waves in (middles, rising, falling)]
-    return _Person(waves[0], waves[1], waves[2], np.array(heights), echoes, period, level_L)
+    return _Person(waves[0], waves[1], waves[2], np.array(heights), count, echoes, period, level_L)
 
 
 def _direction(generator: np.random.Generator) -> Floats:
@@ -99,8 +108,9 @@ def _direction(generator: np.random.Generator) -> Floats:
 def _landmarks(person: _Person) -> Floats:
     """The keypoints of a beat, in seconds from its R peak."""
     t = len(person.middles_W) - 1 - person.echoes
-    onset = (person.middles_W - EDGE * person.rising_W)[1:t].min()
-    end = (person.middles_W + EDGE * person.falling_W)[1:t].max()
+    qrs = slice(1, 1 + person.inner)
+    onset = (person.middles_W - EDGE * person.rising_W)[qrs].min()
+    end = (person.middles_W + EDGE * person.falling_W)[qrs].max()
     t_peak = person.middles_W[t]
     return np.array([person.middles_W[0], onset, 0.0, end, t_peak, t_peak + T_END * person.falling_W[t]])
 

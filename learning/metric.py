@@ -16,6 +16,7 @@ from learning.triplets import (
     contrastive_loss,
     contrastive_losses,
     distances,
+    factored_contrastive_loss,
     nested_contrastive_loss,
     triplet_loss,
 )
@@ -25,7 +26,7 @@ from models.hierarchical import Representation
 class HierarchicalLossConfig(Config):
     """Cross-entropy over time for each keypoint + λ · (session part + element part)."""
 
-    metric: Literal["triplets", "contrastive", "nested_contrastive"] = Field(
+    metric: Literal["triplets", "contrastive", "nested_contrastive", "factored_contrastive"] = Field(
         default="nested_contrastive", description="how embeddings are compared; contrastive knows elements only"
     )
     lambda_metric: float = Field(default=1.0, ge=0, description="what embeddings count beside keypoints")
@@ -94,6 +95,8 @@ class HierarchicalLoss:
         session_BB, element_BB = same_session_BB & ~itself_BB, same_element_BB & ~itself_BB
         if config.metric == "nested_contrastive":
             return nested_contrastive_loss(embeddings_BE, session_BB, element_BB, config.temperature)
+        if config.metric == "factored_contrastive":
+            return factored_contrastive_loss(embeddings_BE, session_BB, element_BB, config.temperature)
         if config.metric == "contrastive":
             losses_BB = contrastive_losses(embeddings_BE, element_BB, config.temperature)
             return losses_BB.new_zeros(()), contrastive_loss(losses_BB, element_BB)

@@ -14,6 +14,9 @@ Miner = Literal["all", "semi_hard", "hard"]
 LEAST_SQUARE = 1e-12
 """Under the root: the root of zero has no finite gradient."""
 
+NOWHERE = -1e9
+"""The logit of a signal that does not count: finite, as there may be none that does."""
+
 
 def distances(embeddings_BE: Tensor) -> Tensor:
     """Euclidean distances of embeddings of length one: (B, B)."""
@@ -36,13 +39,18 @@ def triplet_loss(distances_BB: Tensor, same_BB: Tensor, others_BB: Tensor, margi
     return _mean_of_active(losses_PB if miner == "all" else losses_PB * (gaps_PB < 0))
 
 
-def contrastive_losses(embeddings_BE: Tensor, same_BB: Tensor, temperature: float) -> Tensor:
-    """−log of the share that a positive has of all other signals (Khosla et al. 2020): (B, B), 0 for other pairs."""
+def contrastive_losses(
+    embeddings_BE: Tensor, same_BB: Tensor, temperature: float, among_BB: Tensor | None = None
+) -> Tensor:
+    """−log of the share that a positive has of all other signals (Khosla et al. 2020): (B, B), 0 for other pairs.
+
+    among_BB: the signals that it is a share of, positives included; None: all others.
+    """
     logits_BB = embeddings_BE @ embeddings_BE.T / temperature
-    itself_BB = torch.eye(len(logits_BB), dtype=torch.bool, device=logits_BB.device)
-    logits_BB = logits_BB.masked_fill(itself_BB, -torch.inf)
-    losses_BB = logits_BB.logsumexp(1, keepdim=True) - logits_BB
-    return losses_BB.masked_fill(~same_BB, 0.0)
+    if among_BB is None:
+        among_BB = ~torch.eye(len(logits_BB), dtype=torch.bool, device=logits_BB.device)
+    of_all_B1 = logits_BB.masked_fill(~among_BB, NOWHERE).logsumexp(1, keepdim=True)
+    return (of_all_B1 - logits_BB).masked_fill(~same_BB, 0.0)
 
 
 def contrastive_loss(losses_BB: Tensor, same_BB: Tensor) -> Tensor:
@@ -63,6 +71,19 @@ def nested_contrastive_loss(
     element_losses_BB = contrastive_losses(embeddings_BE, element_BB, temperature)
     held_BB = torch.where(element_BB, element_losses_BB.maximum(session_losses_BB.detach().amax()), 0.0)
     return contrastive_loss(session_losses_BB, session_BB), contrastive_loss(held_BB, element_BB)
+
+
+def factored_contrastive_loss(
+    embeddings_BE: Tensor, session_BB: Tensor, element_BB: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """−log of what a neighbour's kind is taken for, factored: P(element) · P(session | element). Session, element.
+
+    Elements are told from all other signals, sessions from those of their element alone, so that the two parts do not
+    pull against one another.
+    """
+    session_losses_BB = contrastive_losses(embeddings_BE, session_BB, temperature, among_BB=element_BB)
+    element_losses_BB = contrastive_losses(embeddings_BE, element_BB, temperature)
+    return contrastive_loss(session_losses_BB, session_BB), contrastive_loss(element_losses_BB, element_BB)
 
 
 def _hardest(distances_BB: Tensor, same_BB: Tensor, others_BB: Tensor, margin: float) -> Tensor:

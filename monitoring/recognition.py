@@ -1,6 +1,6 @@
 """Which element a signal is of, by its embedding, or that it is of none that is known.
 
-Shapes: N signals, E numbers of an embedding.
+Shapes: N signals, E numbers of an embedding, S signals of strangers: of elements that are not among the known ones.
 """
 
 from collections.abc import Callable
@@ -33,10 +33,16 @@ class Recognised:
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Elements learned from embeddings; signals whose strangeness is over the threshold are rejected."""
+    """Elements learned from embeddings; signals whose strangeness is over the threshold are rejected.
+
+    accepted: the share of the signals to calibrate on that are accepted. admitted: the share of the strangers among
+    them that are; NaN where none were shown, and nobody can say.
+    """
 
     threshold: float
     scored: Callable[[Floats], tuple[Texts, Scores]]
+    accepted: float
+    admitted: float
 
     def recognise(self, embeddings_NE: Floats) -> Recognised:
         """The element of each signal, and whether it is one of those."""
@@ -50,23 +56,42 @@ def fit_recogniser(
     method: Method = "neighbours",
     accepted: float = 0.95,
     neighbours: int = 5,
+    strangers_SE: Floats | None = None,
+    admitted: float = 0.05,
 ) -> Recogniser:
     """Learn elements from embeddings and their element ids.
 
     calibration_NE: of other signals of the same elements, which are exchangeable with those to come: of sessions that
     are not among the known ones, where new sessions are to be recognised. At least `accepted` of such signals are
-    accepted. method: the votes of the nearest, which count by 1 / distance, with the distance to the furthest of them
-    as strangeness; or a linear probe (logistic regression), with the largest logit's negative (Vaze et al. 2022).
+    accepted. strangers_SE: of elements that are neither known nor learned from; with them the threshold is the one that
+    such signals pass with a probability of `admitted` at most, whatever that costs the known ones. It holds for signals
+    that are exchangeable with them, so several elements say more than many signals of one.
+    method: what names elements, the votes of the nearest neighbours, which count by 1 / distance, or a linear probe
+    (logistic regression). Strangeness is the distance to the furthest of the nearest (Sun et al. 2022) in both: a
+    probe's logits say which of the known elements, and hardly whether it is one of them.
     Raises ValueError for fewer than two elements, fewer embeddings than neighbours, and too few to calibrate on.
     """
     embeddings_NE, elements_N = known
     if embeddings_NE.shape[:1] != elements_N.shape or len(np.unique(elements_N)) < 2:
         raise ValueError(f"elements are told apart where there are two or more, got {np.unique(elements_N).tolist()}")
+    scored = _nearest(embeddings_NE, elements_N, neighbours)
     if method == "linear":
-        scored = _linear_probe(embeddings_NE, elements_N)
+        scored = _named_by_probe(embeddings_NE, elements_N, scored)
+    known_N = scored(calibration_NE)[1]
+    if strangers_SE is None:
+        threshold, passed = conformal_threshold(known_N, accepted), float("nan")
     else:
-        scored = _nearest(embeddings_NE, elements_N, neighbours)
-    return Recogniser(conformal_threshold(scored(calibration_NE)[1], accepted), scored)
+        strangers_S = scored(strangers_SE)[1]
+        threshold = float(np.nextafter(-conformal_threshold(-strangers_S, 1 - admitted), -np.inf))
+        passed = float((strangers_S <= threshold).mean())
+    return Recogniser(threshold, scored, float((known_N <= threshold).mean()), passed)
+
+
+def separation(known_N: Scores, strangers_S: Scores) -> float:
+    """The chance that a stranger's strangeness is over a known signal's: the area under the ROC curve."""
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(strangers_S, known_N).statistic) / (len(known_N) * len(strangers_S))
 
 
 def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Callable[[Floats], tuple[Texts, Scores]]:
@@ -84,15 +109,15 @@ def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Calla
     return scored
 
 
-def _linear_probe(embeddings_NE: Floats, elements_N: Texts) -> Callable[[Floats], tuple[Texts, Scores]]:
+def _named_by_probe(
+    embeddings_NE: Floats, elements_N: Texts, nearest: Callable[[Floats], tuple[Texts, Scores]]
+) -> Callable[[Floats], tuple[Texts, Scores]]:
     from sklearn.linear_model import LogisticRegression
 
     probe: Any = LogisticRegression(C=100.0, max_iter=1000)
     probe.fit(embeddings_NE.astype(np.float64), elements_N)
 
     def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
-        logits: NDArray[np.float64] = probe.decision_function(asked_NE.astype(np.float64))
-        logits_NL = np.stack([-logits, logits], 1) if logits.ndim == 1 else logits
-        return probe.classes_[logits_NL.argmax(1)], -logits_NL.max(1)
+        return probe.predict(asked_NE.astype(np.float64)), nearest(asked_NE)[1]
 
     return scored

@@ -14,7 +14,7 @@ from models.hierarchical import BEHIND, Representation, positions
 
 ELEMENTS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])
 SESSIONS = torch.tensor([0, 0, 1, 1, 0, 0, 1, 0])
-EVERY_METRIC = ("triplets", "contrastive", "nested_contrastive")
+EVERY_METRIC = ("triplets", "contrastive", "nested_contrastive", "factored_contrastive")
 
 
 def embeddings(count: int = 8, seed: int = 0) -> Tensor:
@@ -93,6 +93,24 @@ def test_a_pair_of_an_element_costs_no_less_than_the_worst_of_a_session() -> Non
     same_session_BB = same_element_BB & (SESSIONS[:, None] == SESSIONS)
     session, element = nested_contrastive_loss(embeddings(), same_session_BB, same_element_BB, 0.1)
     assert element >= session
+
+
+def test_the_factored_loss_is_that_of_its_definition() -> None:
+    embeddings_BE = embeddings()
+    similar = (embeddings_BE.detach() @ embeddings_BE.detach().T / 0.1).double()
+    found: dict[str, list[float]] = {"session": [], "element": []}
+    for a in range(8):
+        others = [b for b in range(8) if b != a]
+        same_element = [b for b in others if _relation(a, b) != "other"]
+        same_session = [b for b in others if _relation(a, b) == "session"]
+        for level, positives, among in (("session", same_session, same_element), ("element", same_element, others)):
+            if positives:
+                losses = [similar[a, among].logsumexp(0) - similar[a, p] for p in positives]
+                found[level].append(float(sum(losses)) / len(losses))
+    config = HierarchicalLossConfig(metric="factored_contrastive", temperature=0.1)
+    session, element = HierarchicalLoss(config).metric(embeddings_BE, ELEMENTS, SESSIONS)
+    assert session.item() == pytest.approx(sum(found["session"]) / len(found["session"]), rel=1e-5)
+    assert element.item() == pytest.approx(sum(found["element"]) / len(found["element"]), rel=1e-5)
 
 
 @settings(deadline=None, max_examples=30)

@@ -4,7 +4,7 @@ from scipy.stats import betabinom
 
 from monitoring.anomaly import fit_healthy
 from monitoring.conformal import conformal_threshold
-from monitoring.recognition import fit_recogniser
+from monitoring.recognition import fit_recogniser, separation
 from monitoring.similarity import extend_index
 from monitoring.similarity_files import Embedded
 
@@ -30,6 +30,14 @@ class Plant:
         return vectors, np.array([f"m{e:02}" for e in np.repeat(of, signals)])
 
 
+class CrowdedPlant(Plant):
+    """Many elements in few dimensions, so that some are like others."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.elements = unit(self.rng.standard_normal((60, 3))) @ np.eye(3, DIMENSIONS)
+
+
 @pytest.mark.parametrize("method", ["neighbours", "linear"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_known_elements_are_named_and_unknown_ones_rejected(method, seed) -> None:
@@ -41,6 +49,22 @@ def test_known_elements_are_named_and_unknown_ones_rejected(method, seed) -> Non
     assert found.known_N.mean() == pytest.approx(0.95, abs=0.04)
     unknown = recogniser.recognise(plant.draw(range(8, ELEMENTS), 25, 2)[0])
     assert unknown.known_N.mean() <= 0.1
+
+
+@pytest.mark.parametrize("method", ["neighbours", "linear"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shown_strangers_set_a_threshold_that_other_strangers_rarely_pass(method, seed) -> None:
+    plant, known = CrowdedPlant(seed), range(6)
+    learned, calibration = plant.draw(known, 10, 5), plant.draw(known, 25, 2)[0]
+    asked, others = plant.draw(known, 25, 2)[0], plant.draw(range(36, 60), 5, 2)[0]
+    blind = fit_recogniser(learned, calibration, method)
+    warned = fit_recogniser(learned, calibration, method, strangers_SE=plant.draw(range(6, 36), 5, 2)[0], admitted=0.1)
+    assert np.isnan(blind.admitted) and blind.accepted >= 0.95
+    assert warned.admitted <= 0.1 and warned.accepted < blind.accepted
+    assert warned.recognise(others).known_N.mean() <= min(0.2, blind.recognise(others).known_N.mean())
+    assert warned.recognise(asked).known_N.mean() == pytest.approx(warned.accepted, abs=0.1)
+    strange = [warned.recognise(some).strangeness_N for some in (asked, others)]
+    assert separation(*strange) > 0.9 and separation(strange[0], strange[0]) == 0.5
 
 
 def test_two_elements_are_told_apart_by_a_linear_probe() -> None:
