@@ -152,6 +152,9 @@ class FederationConfig(Config):
     deadline_seconds: float = Field(default=600, gt=0, description="then a round goes on without those that are silent")
     personal: list[Personal] = Field(default=[], description="what stays on each node: head (FedPer), norms (FedBN)")
     units: UnitsConfig = SharedUnits()
+    logit_adjustment: bool = Field(
+        default=False, description="how often a node has each class is taken out of its loss"
+    )
     privacy: PrivacyConfig | None = None
     secure: bool = Field(default=False, description="the coordinator sees sums only")
     max_norm_ratio: float = Field(default=10, gt=1, description="an update longer than so many median ones is refused")
@@ -175,6 +178,10 @@ class FederationConfig(Config):
             raise ValueError(
                 "units: personal ones depend on all rows of a node; record-level privacy needs given units"
             )
+        if self.logit_adjustment and not isinstance(self.units, SharedUnits):
+            raise ValueError("logit_adjustment: nodes count their classes beside shared units")
+        if self.logit_adjustment and "head" in self.personal:
+            raise ValueError("logit_adjustment: it is for one head that all share, not for personal ones")
         return self
 
 

@@ -1,6 +1,6 @@
 """How a node learns in one round: gradient steps on its own samples, from where the coordinator stands.
 
-Shapes: M samples.
+Shapes: M samples, O outputs.
 """
 
 import math
@@ -14,7 +14,7 @@ from data.samples import Samples
 from learning.batches import TrainingSet, batch_sizes, batches
 from learning.class_weights import class_weights
 from learning.config import TrainingConfig
-from learning.engine import PlainEngine
+from learning.engine import Forward, PlainEngine
 from learning.losses import make_loss
 from learning.normalisation import normalised_targets
 from learning.optimisers import make_optimiser
@@ -52,8 +52,11 @@ def learn_locally(
     rate: float,
     correction: Correction | None = None,
     may_go_on: Callable[[], bool] = lambda: True,
+    offsets_O: torch.Tensor | None = None,
 ) -> Steps:
-    """Train in place; uses torch's global generator. may_go_on: asked after each step, so at least one is made.
+    """Train in place; uses torch's global generator.
+
+    may_go_on: asked after each step, so at least one is made. offsets_O: added to the outputs while learning.
 
     Raises FloatingPointError where a loss is not finite.
     """
@@ -61,7 +64,7 @@ def learn_locally(
     training_set = TrainingSet(samples, normalised_targets(network, samples), network.normaliser)
     weights_O = class_weights(training.class_weights, samples.targets_B, network.outputs)
     loss_of, engine = make_loss(training.loss, network.task, weights_O), PlainEngine()
-    forward, parameters = engine.prepare(network, optimiser), list(network.parameters())
+    forward, parameters = _with_offsets(engine.prepare(network, optimiser), offsets_O), list(network.parameters())
     sizes = batch_sizes(len(samples), training.batch_size)
     order = torch.cat([torch.randperm(len(samples)) for _ in range(epochs)])
     losses: list[torch.Tensor] = []
@@ -81,3 +84,7 @@ def learn_locally(
     if not math.isfinite(mean):
         raise FloatingPointError("the loss of a node's training is not finite")
     return Steps(len(losses), len(sizes) * epochs, rate, mean)
+
+
+def _with_offsets(forward: Forward, offsets_O: torch.Tensor | None) -> Forward:
+    return forward if offsets_O is None else lambda inputs: forward(inputs) + offsets_O

@@ -13,6 +13,7 @@ import torch
 from torch.nn import Parameter
 
 from data.samples import Samples
+from learning.federation.classes import offsets_of
 from learning.federation.config import GivenUnits, NodePrivacy, PersonalUnits, RecordPrivacy, SharedUnits
 from learning.federation.fixed_point import encode, encode_wide
 from learning.federation.local import Steps, learn_locally, rate_of
@@ -122,7 +123,9 @@ class Node:
         return asked.answer({})
 
     def _units(self, asked: Message) -> Message:
-        sums = sums_of(self.samples, self.network.outputs, has_values=self.network.task == "regression")
+        plan = self.plan
+        counted = plan.federation.logit_adjustment
+        sums = sums_of(self.samples, plan.outputs, has_values=plan.task == "regression", counted=counted)
         if "inbox" not in asked.body:
             return asked.answer({}, {"sums": sums})
         return asked.answer({}, {"masked": self._masked(encode_wide(sums.flatten().tolist()), asked)})
@@ -159,7 +162,7 @@ class Node:
         self._receive(asked)
         before_P: Vector = asked.arrays["state"]
         steps = self._learn(asked, before_P)
-        change_P = self.part.read(self.network) - before_P
+        change_P = self.part.read() - before_P
         arrays: dict[str, Array] = {"change": change_P}
         if federation.aggregation.method == "scaffold":
             arrays["control"] = self._new_control(asked, change_P, steps)
@@ -180,7 +183,7 @@ class Node:
         """Stand where the coordinator stands."""
         if "mean" in asked.arrays:
             put_units(self.network, asked.arrays["mean"], asked.arrays["std"])
-        self.part.write(self.network, asked.arrays["state"])
+        self.part.write(asked.arrays["state"])
 
     def _learn(self, asked: Message, before_P: Vector) -> Steps:
         training, federation = self.plan.training, self.plan.federation
@@ -198,8 +201,10 @@ class Node:
                     return steps
                 case _:
                     correction = self._correction(asked, before_P)
-                    epochs = federation.local_epochs
-                    return learn_locally(self.network, self.samples, training, epochs, rate, correction, goes_on)
+                    counts_O = asked.arrays.get("classes")
+                    offsets_O = None if counts_O is None else offsets_of(self.samples, counts_O)
+                    how = training, federation.local_epochs, rate, correction, goes_on, offsets_O
+                    return learn_locally(self.network, self.samples, *how)
 
     def _until(self, seconds: float | None) -> Callable[[], bool]:
         began = self._clock()
@@ -210,7 +215,7 @@ class Node:
         aggregation = self.plan.federation.aggregation
         names = [name for name, _ in self.network.named_parameters()]
         if aggregation.method == "fedprox":
-            anchors, mu = self.part.parameters(before_P, self.network), aggregation.mu
+            anchors, mu = self.part.parameters(before_P), aggregation.mu
             pulled = [(i, anchors[name]) for i, name in enumerate(names) if name in anchors]
 
             @torch.no_grad()
@@ -222,7 +227,7 @@ class Node:
 
             return draw_back
         if aggregation.method == "scaffold":
-            drift = self.part.parameters(asked.arrays["control"] - self._own_control(), self.network)
+            drift = self.part.parameters(asked.arrays["control"] - self._own_control())
             moved = [(i, drift[name]) for i, name in enumerate(names) if name in drift]
 
             @torch.no_grad()

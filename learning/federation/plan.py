@@ -50,6 +50,8 @@ def make_plan(
     first = said[0]
     sensors = list(dict.fromkeys(sensor for one in said for sensor in one["sensors"]))
     labels = None
+    if federation.logit_adjustment and first["task"] != "classification":
+        raise ValueError("federation.logit_adjustment: it is for classes, and the nodes have values")
     if first["task"] == "classification":
         labels = sorted({label for one in said for label in one["labels"]}, key=_in_order)
         if len(labels) < 2:

@@ -58,7 +58,7 @@ class Protocol:
             record = yield from self._round(state.round + 1)
             state.history.append(record)
             state.round += 1
-        self._part.write(network, state.vector_P)
+        self._part.write(state.vector_P)
         last = federation.rounds + 1
         ended = yield self._questions.ask("done", last, sorted(state.members), {}, self._arrays(), least=0)
         told = tuple(state.history), tuple(state.refused), tuple(state.lost)
@@ -83,14 +83,17 @@ class Protocol:
             agreed = yield from agree_on_keys(questions, sorted(agreed))
         members = {name: [sensor in said[name]["sensors"] for sensor in plan.sensors] for name in sorted(agreed)}
         part = SharedPart(network, federation.personal)
-        if self._start is not None:
-            _take_weights(network, self._start)
-        elif isinstance(federation.units, SharedUnits):
-            put_sums(network, (yield from self._sum_units(plan, sorted(members))))
+        counts_O = np.zeros(0)
+        if isinstance(federation.units, SharedUnits):
+            sums_3S = yield from self._sum_units(plan, sorted(members))
+            put_sums(network, sums_3S)
+            counts_O = sums_3S[0, len(plan.sensors) :]
         elif federation.units.kind == "given":
             put_given(network, tuple(plan.sensors), federation.units)
+        if self._start is not None:
+            _take_weights(network, self._start)
         mean_S, std_S = units_of(network)
-        self._state.begin(plan, members, part.read(network), mean_S, std_S)
+        self._state.begin(plan, members, part.read(), mean_S, std_S, counts_O)
 
     def _sum_units(self, plan: Plan, members: Sequence[str]) -> Phases[Doubles]:
         shape = (3, len(plan.sensors) + plan.outputs)
@@ -192,6 +195,8 @@ class Protocol:
         """Where the coordinator stands."""
         state, arrays = self._state, dict[str, Array](state=self._state.vector_P)
         shared = isinstance(self._federation.units, SharedUnits)
+        if self._federation.logit_adjustment:
+            arrays["classes"] = state.counts_O
         return {**arrays, "mean": state.mean_S, "std": state.std_S} if shared else arrays
 
     def _known(self, name: str) -> NDArray[np.bool_]:

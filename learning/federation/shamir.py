@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 PRIME = 2**521 - 1
 SECRET_BYTES = 32
@@ -41,17 +42,24 @@ def recover(shares: Sequence[Share], threshold: int) -> bytes:
     points = {share.at: share.value for share in shares}
     if len(points) < threshold:
         raise ValueError(f"{len(points)} shares do not tell the secret, {threshold} do")
-    chosen = sorted(points)[:threshold]
-    secret = 0
-    for at in chosen:
-        above, below = 1, 1
-        for other in chosen:
-            if other != at:
-                above, below = above * -other % PRIME, below * (at - other) % PRIME
-        secret = (secret + points[at] * above * pow(below, -1, PRIME)) % PRIME
+    chosen = tuple(sorted(points)[:threshold])
+    secret = sum(points[at] * weight for at, weight in zip(chosen, _weights_at_zero(chosen), strict=True)) % PRIME
     if secret >= 256**SECRET_BYTES:
         raise ValueError("the shares do not belong together")
     return secret.to_bytes(SECRET_BYTES, "big")
+
+
+@lru_cache(maxsize=64)
+def _weights_at_zero(points: tuple[int, ...]) -> tuple[int, ...]:
+    """How much the value at each point counts in the value at 0 (Lagrange); the shares of a round lie at the same."""
+    weights: list[int] = []
+    for at in points:
+        above, below = 1, 1
+        for other in points:
+            if other != at:
+                above, below = above * -other % PRIME, below * (at - other) % PRIME
+        weights.append(above * pow(below, -1, PRIME) % PRIME)
+    return tuple(weights)
 
 
 def _value(coefficients: Sequence[int], at: int) -> int:

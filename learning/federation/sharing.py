@@ -19,7 +19,7 @@ NO_SENSOR = -1
 
 
 class SharedPart:
-    """Weights and running statistics that nodes share: all but the units, and but what is personal.
+    """Weights and running statistics of a network that nodes share: all but the units, and but what is personal.
 
     sensor_P: the sensor that a weight of the first layer reads, or -1.
     """
@@ -27,40 +27,41 @@ class SharedPart:
     def __init__(self, network: Network, personal: Sequence[Personal]) -> None:
         stays = (*_UNITS, *(("head.",) if "head" in personal else ()))
         norms = _norms(network) if "norms" in personal else ()
-        tensors = network.state_dict(keep_vars=True)
-        self.names = [
-            name
-            for name, tensor in tensors.items()
+        self._tensors = {
+            name: tensor
+            for name, tensor in network.state_dict(keep_vars=True).items()
             if tensor.is_floating_point() and not name.startswith(stays) and not name.startswith(norms)
-        ]
-        self.sizes = [tensors[name].numel() for name in self.names]
-        self.size = sum(self.sizes)
+        }
+        self._sizes = [tensor.numel() for tensor in self._tensors.values()]
+        self._weights = {name for name, _ in network.named_parameters()}
+        self.size = sum(self._sizes)
         if self.size == 0:
             raise ValueError("federation.personal: nothing is left to share")
         readers = [weight for weight, _ in network.trunk.input_layers]
-        self.sensor_P = np.concatenate([_sensors(tensors[name], readers) for name in self.names])
-
-    def read(self, network: Network) -> Vector:
-        """The shared numbers of a network."""
-        tensors = network.state_dict()
-        return torch.cat([tensors[name].detach().flatten() for name in self.names]).numpy().copy()
+        self.sensor_P = np.concatenate([_sensors(tensor, readers) for tensor in self._tensors.values()])
 
     @torch.no_grad()
-    def write(self, network: Network, vector_P: Vector) -> None:
-        """Put the numbers into a network."""
-        tensors = network.state_dict()
-        for name, part in zip(self.names, torch.from_numpy(vector_P.copy()).split(self.sizes), strict=True):
-            tensors[name].copy_(part.view_as(tensors[name]))
+    def read(self) -> Vector:
+        """The shared numbers as they are now."""
+        return torch.cat([tensor.flatten() for tensor in self._tensors.values()]).numpy()
 
-    def parameters(self, vector_P: Vector, network: Network) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def write(self, vector_P: Vector) -> None:
+        """Put the numbers into the network."""
+        for tensor, part in zip(self._tensors.values(), self._split(vector_P), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def parameters(self, vector_P: Vector) -> dict[str, Tensor]:
         """The part of a vector that belongs to weights, by name."""
-        known = dict(network.named_parameters())
-        parts = zip(self.names, torch.from_numpy(vector_P.copy()).split(self.sizes), strict=True)
-        return {name: part.view_as(known[name]) for name, part in parts if name in known}
+        parts = zip(self._tensors.items(), self._split(vector_P), strict=True)
+        return {name: part.view_as(tensor) for (name, tensor), part in parts if name in self._weights}
 
     def known_to(self, has_C: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the numbers a node with these sensors can learn anything about."""
         return np.where(self.sensor_P == NO_SENSOR, True, has_C[self.sensor_P])
+
+    def _split(self, vector_P: Vector) -> Sequence[Tensor]:
+        return torch.from_numpy(vector_P.astype(np.float32)).split(self._sizes)
 
 
 @torch.no_grad()

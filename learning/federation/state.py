@@ -1,6 +1,6 @@
 """What a coordinator has after each whole round: enough to go on from.
 
-Shapes: P shared numbers, S units of sensors and outputs.
+Shapes: P shared numbers, S units of sensors and outputs, O outputs.
 """
 
 import json
@@ -29,7 +29,8 @@ def _no_numbers() -> Any:
 class State:
     """round: the last whole one. members: which sensors each node has. watch: who is hostile.
 
-    history: of each round who was asked, answered or was lost, and the mean loss. refused: answers that did not count.
+    counts_O: the rows of each class at all nodes. history: of each round who was asked, answered or was lost, and the
+    mean loss. refused: answers that did not count.
     """
 
     plan: Plan | None = None
@@ -38,6 +39,7 @@ class State:
     vector_P: Vector = field(default_factory=_no_numbers)
     mean_S: NDArray[np.float64] = field(default_factory=_no_numbers)
     std_S: NDArray[np.float64] = field(default_factory=_no_numbers)
+    counts_O: NDArray[np.float64] = field(default_factory=_no_numbers)
     server: ServerState = field(default_factory=lambda: ServerState.fresh(0))
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     refused: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -51,10 +53,12 @@ class State:
         vector_P: Vector,
         mean_S: NDArray[np.float64],
         std_S: NDArray[np.float64],
+        counts_O: NDArray[np.float64],
     ) -> None:
         """Everyone has joined."""
         self.plan, self.members, self.vector_P = plan, members, vector_P
-        self.mean_S, self.std_S, self.server = mean_S, std_S, ServerState.fresh(len(vector_P))
+        self.mean_S, self.std_S, self.counts_O = mean_S, std_S, counts_O
+        self.server = ServerState.fresh(len(vector_P))
 
     def refuse(self, round_number: int, node: str, reason: str) -> None:
         """Note an answer that does not count; of very many the first ones."""
@@ -74,7 +78,7 @@ class State:
 
     def to_bytes(self) -> bytes:
         """As one safetensors file."""
-        arrays = {"vector": self.vector_P, "mean": self.mean_S, "std": self.std_S}
+        arrays = {"vector": self.vector_P, "mean": self.mean_S, "std": self.std_S, "counts": self.counts_O}
         server = self.server
         arrays |= {"first": server.first_P, "second": server.second_P, "control": server.control_P}
         arrays |= {f"{_CHANGE}{node}": change_P for node, change_P in self.watch.changes.items()}
@@ -97,5 +101,6 @@ class State:
         starts = {int(name.removeprefix(_START)): array for name, array in arrays.items() if name.startswith(_START)}
         head["watch"] = Watch(changes, starts=starts, **head["watch"])
         server = ServerState(arrays["first"], arrays["second"], arrays["control"])
-        numbers = {"vector_P": arrays["vector"], "mean_S": arrays["mean"], "std_S": arrays["std"], "server": server}
+        numbers = {"vector_P": arrays["vector"], "mean_S": arrays["mean"], "std_S": arrays["std"]}
+        numbers |= {"counts_O": arrays["counts"], "server": server}
         return cls(plan=None if plan is None else Plan.model_validate(plan), **numbers, **head)

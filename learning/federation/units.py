@@ -1,6 +1,6 @@
 """Units that nodes share: counts, sums and sums of squares leave a node, and nothing else of its rows.
 
-Shapes: N rows, C sensors, O outputs, S = 3 · (C + O) sums.
+Shapes: N rows, C sensors, O outputs, S = C + O.
 """
 
 import numpy as np
@@ -14,11 +14,17 @@ from models.network import Network
 Sums = NDArray[np.float64]
 
 
-def sums_of(samples: Samples, outputs: int, has_values: bool) -> Sums:
-    """(3, C + O): how many readings there are, their sum, and the sum of their squares; of classes nothing."""
-    rows = samples.rows_NC.double().numpy()
-    targets = samples.targets_B.double().view(len(samples), -1).numpy() if has_values else np.zeros((0, outputs))
-    return np.concatenate([_sums(rows), _sums(targets)], axis=1)
+def sums_of(samples: Samples, outputs: int, has_values: bool, counted: bool = False) -> Sums:
+    """(3, C + O): how many readings there are, their sum, and the sum of their squares.
+
+    Of classes nothing; counted: how many rows have them.
+    """
+    targets_3O = np.zeros((3, outputs))
+    if has_values:
+        targets_3O = _sums(samples.targets_B.double().view(len(samples), -1).numpy())
+    elif counted:
+        targets_3O[0] = torch.bincount(samples.targets_B, minlength=outputs).numpy()
+    return np.concatenate([_sums(samples.rows_NC.double().numpy()), targets_3O], axis=1)
 
 
 def put_sums(network: Network, sums_3S: Sums) -> None:
@@ -44,11 +50,13 @@ def put_given(network: Network, sensors: tuple[str, ...], units: GivenUnits) -> 
 @torch.no_grad()
 def put_units(network: Network, mean_S: Sums, std_S: Sums) -> None:
     """Means and deviations of the sensors, then of the outputs."""
-    sensors = network.features
-    for part, values_S in (("mean", mean_S), ("std", std_S)):
-        numbers_S = torch.from_numpy(np.asarray(values_S, dtype=np.float32))
-        getattr(network.normaliser, f"{part}_C").copy_(numbers_S[:sensors])
-        getattr(network, f"target_{part}").copy_(numbers_S[sensors:])
+    parts = [network.features, network.outputs]
+    mean_C, mean_O = torch.from_numpy(mean_S.astype(np.float32)).split(parts)
+    std_C, std_O = torch.from_numpy(std_S.astype(np.float32)).split(parts)
+    network.normaliser.mean_C.copy_(mean_C)
+    network.normaliser.std_C.copy_(std_C)
+    network.target_mean.copy_(mean_O)
+    network.target_std.copy_(std_O)
 
 
 def units_of(network: Network) -> tuple[Sums, Sums]:

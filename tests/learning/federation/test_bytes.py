@@ -15,6 +15,7 @@ from tests.learning.federation.plants import MODEL, TRAINING, plants
 FEDERATIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "secure": {"secure": True},
+    "adjusted": {"logit_adjustment": True},
     "personal": {"units": {"kind": "personal"}, "personal": ["head"]},
     "node": {"units": {"kind": "given"}, "privacy": {"level": "node", "noise": 0.5}},
     "record": {"units": {"kind": "given"}, "privacy": {"level": "record", "noise": 2.0}},

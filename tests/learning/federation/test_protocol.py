@@ -17,6 +17,7 @@ from learning.federation.messages import Message, RefusedError, decode
 from learning.federation.node import Node
 from learning.federation.results import FederatedModel
 from learning.federation.run import Ask, Participant, ask_in_turn
+from learning.federation.sharing import SharedPart
 from learning.federation.sources import node_data
 from learning.federation.state import State
 from models.config import CnnConfig, LstmConfig
@@ -213,9 +214,9 @@ def test_a_node_does_not_vote_on_the_weights_of_sensors_it_lacks() -> None:
     )
     model = coordinator.coordinate_training(frames, rounds=1, ask=listening)
     part = coordinator.nodes["whole"].part
-    fresh, fifth = part.read(model.plan.fresh_network()), part.sensor_P == 4
+    fresh, fifth = SharedPart(model.plan.fresh_network(), []).read(), part.sensor_P == 4
     assert fifth.sum() == 16
-    moved = part.read(model.network) - fresh
+    moved = SharedPart(model.network, []).read() - fresh
     assert np.allclose(moved[fifth], told["whole"][fifth], atol=1e-6)
     assert not np.allclose(moved[~fifth], told["whole"][~fifth], atol=1e-6)
 
