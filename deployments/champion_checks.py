@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deployments.pipeline import GateConfig
 from deployments.verdict import Check, Judged, checked, margin
-from monitoring.comparison import Floats, gain_bound, weighted_score
+from monitoring.comparison import FEWEST_BLOCKS, Floats, count_blocks, gain_bound, weighted_score
 from monitoring.performance import Metric, gain, row_losses
 from monitoring.reliability import calibration_error
 
@@ -88,13 +88,21 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
 
 
 def _borne_out(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> bool:
-    """Whether the candidate gains on the new batches but its best, together, with the pipeline's confidence."""
-    if len(new) < 2:
-        return False
+    """Whether the candidate gains on some of the newest batches but its best, together, with the pipeline's confidence.
+
+    A change that lasts holds in every batch since it began; those new ones that came before it need not gain.
+    """
+    return any(_gains_without_best(config, metric, evidence, new[first:]) for first in range(len(new) - 1))
+
+
+def _gains_without_best(config: GateConfig, metric: Metric, evidence: Judged, stretch: Sequence[int]) -> bool:
+    """Whether it gains so on a stretch of batches; where too few rows are left to tell, it does not."""
     alike_B = np.ones(len(evidence.batches_B))
-    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in new]
-    best = new[int(np.argmax(gains))]
-    rest_B = evidence.new_B & (evidence.batches_B != best)
+    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in stretch]
+    best = stretch[int(np.argmax(gains))]
+    rest_B = np.isin(evidence.batches_B, stretch) & (evidence.batches_B != best)
+    if count_blocks(evidence.batches_B[rest_B]) < FEWEST_BLOCKS:
+        return False
     candidate, champion = (predictions[rest_B] for predictions in evidence.both)
     bound = gain_bound(
         metric,
