@@ -21,7 +21,7 @@ FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 
 CORROBORATION = "corroboration"
 ALONE_SHARE = 0.5
-"""Of what may be forgotten, so much may be lost for one batch's sake alone."""
+"""Of what may be forgotten, so much may be lost for the sake of the only new batch."""
 
 CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
 """By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
@@ -70,6 +70,7 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
 
     In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. New are those that the
     champion has not learned from, and its evidence, in which they had no part, says how much the other rows count.
+    While there is one new batch, a little may be lost for its sake; once there are more, nothing may rest on one.
     """
     if evidence.before_B is None:
         raise ValueError("how much earlier rows counted for the champion is not known")
@@ -77,7 +78,8 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
     newest = [int(evidence.batches_B.max(initial=0))]
     batches_B, before_B = evidence.batches_B, evidence.before_B
     value = max(_counted_loss(metric, evidence, batches_B != one, before_B) for one in new or newest)
-    limit = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    alone = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    limit = 0.0 if len(new) > 1 else alone
     passed = value <= limit or _borne_out(config, metric, evidence, new)
     text = (
         f"loss in {metric} against the champion on all held-out rows but one new batch's, by relevance before; one "

@@ -179,6 +179,18 @@ def test_one_wrong_batch_carries_nothing_wherever_it_lies(wrong: int) -> None:
     assert "corroboration" in failed(replace(found, candidate=mixed))
 
 
+def test_beside_a_second_batch_nothing_is_lost_for_the_sake_of_one() -> None:
+    """A little on every other batch, as well as the champion on the newest: so poisoned labels left it."""
+    found = evidence(0.8, 0.8)
+    assert found.champion is not None
+    learned = guesses(found.targets_B, 1.0, np.random.default_rng(5))
+    little = (np.arange(ROWS) % 100 == 0) & (found.batches_B < BATCHES - 1)
+    mixed = np.where((found.batches_B == BATCHES - 1)[:, None], learned, found.champion)
+    mixed[little] = guesses((found.targets_B + 1) % CLASSES, 1.0, np.random.default_rng(6))[little]
+    carried = replace(found, candidate=mixed, champion_through=BATCHES - 2)
+    assert failed(carried) == {"corroboration"}
+
+
 def test_too_few_rows_bear_nothing_out() -> None:
     changed = changed_for(2)
     few = (changed.batches_B < BATCHES - 1) | (np.arange(ROWS) % 5 == 0)
