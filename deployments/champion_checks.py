@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deployments.pipeline import GateConfig
 from deployments.verdict import Check, Judged, checked, margin
-from monitoring.comparison import Floats, gain_bound, weighted_score
+from monitoring.comparison import FEWEST_BLOCKS, Floats, count_blocks, gain_bound, weighted_score
 from monitoring.performance import Metric, gain, row_losses
 from monitoring.reliability import calibration_error
 
@@ -21,7 +21,7 @@ FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 
 CORROBORATION = "corroboration"
 ALONE_SHARE = 0.5
-"""Of what may be forgotten, so much may be lost for one batch's sake alone."""
+"""Of what may be forgotten, so much may be lost for the sake of the only new batch."""
 
 CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
 """By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
@@ -70,6 +70,7 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
 
     In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. New are those that the
     champion has not learned from, and its evidence, in which they had no part, says how much the other rows count.
+    While there is one new batch, a little may be lost for its sake; once there are more, nothing may rest on one.
     """
     if evidence.before_B is None:
         raise ValueError("how much earlier rows counted for the champion is not known")
@@ -77,7 +78,8 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
     newest = [int(evidence.batches_B.max(initial=0))]
     batches_B, before_B = evidence.batches_B, evidence.before_B
     value = max(_counted_loss(metric, evidence, batches_B != one, before_B) for one in new or newest)
-    limit = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    alone = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    limit = 0.0 if len(new) > 1 else alone
     passed = value <= limit or _borne_out(config, metric, evidence, new)
     text = (
         f"loss in {metric} against the champion on all held-out rows but one new batch's, by relevance before; one "
@@ -88,13 +90,21 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
 
 
 def _borne_out(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> bool:
-    """Whether the candidate gains on the new batches but its best, together, with the pipeline's confidence."""
-    if len(new) < 2:
-        return False
+    """Whether the candidate gains on some of the newest batches but its best, together, with the pipeline's confidence.
+
+    A change that lasts holds in every batch since it began; those new ones that came before it need not gain.
+    """
+    return any(_gains_without_best(config, metric, evidence, new[first:]) for first in range(len(new) - 1))
+
+
+def _gains_without_best(config: GateConfig, metric: Metric, evidence: Judged, stretch: Sequence[int]) -> bool:
+    """Whether it gains so on a stretch of batches; where too few rows are left to tell, it does not."""
     alike_B = np.ones(len(evidence.batches_B))
-    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in new]
-    best = new[int(np.argmax(gains))]
-    rest_B = evidence.new_B & (evidence.batches_B != best)
+    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in stretch]
+    best = stretch[int(np.argmax(gains))]
+    rest_B = np.isin(evidence.batches_B, stretch) & (evidence.batches_B != best)
+    if count_blocks(evidence.batches_B[rest_B]) < FEWEST_BLOCKS:
+        return False
     candidate, champion = (predictions[rest_B] for predictions in evidence.both)
     bound = gain_bound(
         metric,

@@ -44,8 +44,7 @@ def gain_bound(
     which err together, stay together. Rows are in order of time. Raises ValueError as `score` does, and where there
     are too few rows for blocks.
     """
-    blocks_B = blocks_of(batches_B)
-    count = int(blocks_B.max(initial=-1)) + 1
+    blocks_B, count = blocks_of(batches_B), count_blocks(batches_B)
     if count < FEWEST_BLOCKS:
         raise ValueError(
             f"{len(targets_B)} held-out rows are too few to compare: {FEWEST_BLOCKS * SMALLEST_BLOCK} are needed"
@@ -78,6 +77,11 @@ def blocks_of(batches_B: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     places_B = np.empty(len(batches_B), np.int64)
     places_B[order_B] = np.arange(len(batches_B)) - np.repeat(np.cumsum(rows) - rows, rows)
     return (np.cumsum(blocks) - blocks)[inverse_B] + places_B * blocks[inverse_B] // rows[inverse_B]
+
+
+def count_blocks(batches_B: NDArray[np.integer[Any]]) -> int:
+    """How many blocks these rows make; fewer than `FEWEST_BLOCKS` tell nothing."""
+    return int(blocks_of(batches_B).max(initial=-1)) + 1
 
 
 def _statistics(metric: Metric, predictions: Predictions, targets_B: NDArray[Any], weights_B: Floats) -> Floats:

@@ -9,6 +9,7 @@ from deployments.verdict import Judged
 
 ROWS, CLASSES, BATCHES = 600, 3, 6
 CONFIG = GateConfig(threshold=0.5)
+ROWWISE = ("targets_B", "batches_B", "before_B", "readings_BC", "groups_B", "candidate", "champion")
 
 
 def guesses(targets_B: np.ndarray, accuracy: float, rng: np.random.Generator) -> np.ndarray:
@@ -160,6 +161,48 @@ def test_a_wrong_batch_does_not_carry_the_next_one() -> None:
     mixed = np.where(before[:, None], right, np.where(next_one[:, None], found.champion, found.candidate))
     mixed[np.flatnonzero(next_one)[:3]] = right[np.flatnonzero(next_one)[:3]]
     assert "corroboration" in failed(replace(found, candidate=mixed))
+
+
+def test_a_change_is_borne_out_by_the_batches_since_it_began() -> None:
+    """What is new but came before the change need not gain from it."""
+    changed = changed_for(2)
+    relevance_B = np.where(changed.batches_B >= BATCHES - 1, 1.0, 0.01)
+    assert failed(replace(changed, relevance_B=relevance_B, champion_through=1)) == set()
+
+
+@pytest.mark.parametrize("wrong", range(2, BATCHES + 1))
+def test_one_wrong_batch_carries_nothing_wherever_it_lies(wrong: int) -> None:
+    found = replace(old_and_new(old=0.6, new=0.6), champion_through=1)
+    assert found.candidate is not None
+    learned = guesses(found.targets_B, 1.0, np.random.default_rng(4))
+    mixed = np.where((found.batches_B == wrong)[:, None], learned, found.candidate)
+    assert "corroboration" in failed(replace(found, candidate=mixed))
+
+
+def test_beside_a_second_batch_nothing_is_lost_for_the_sake_of_one() -> None:
+    """A little on every other batch, as well as the champion on the newest: so poisoned labels left it."""
+    found = evidence(0.8, 0.8)
+    assert found.champion is not None
+    learned = guesses(found.targets_B, 1.0, np.random.default_rng(5))
+    little = (np.arange(ROWS) % 100 == 0) & (found.batches_B < BATCHES - 1)
+    mixed = np.where((found.batches_B == BATCHES - 1)[:, None], learned, found.champion)
+    mixed[little] = guesses((found.targets_B + 1) % CLASSES, 1.0, np.random.default_rng(6))[little]
+    carried = replace(found, candidate=mixed, champion_through=BATCHES - 2)
+    assert failed(carried) == {"corroboration"}
+
+
+def test_too_few_rows_bear_nothing_out() -> None:
+    changed = changed_for(2)
+    few = (changed.batches_B < BATCHES - 1) | (np.arange(ROWS) % 5 == 0)
+    short = replace(
+        changed,
+        **{name: getattr(changed, name)[few] for name in ROWWISE},
+        relevance_B=np.where(changed.batches_B[few] >= BATCHES - 1, 1.0, 0.01),
+        champion_through=BATCHES - 2,
+    )
+    said = next(c for c in judge(CONFIG, "accuracy", short).checks if c.name == "corroboration")
+    assert not said.passed
+    assert "waits for a second" in said.text
 
 
 def test_a_little_less_on_earlier_batches_waits_for_nothing() -> None:

@@ -6,7 +6,13 @@ import pytest
 from benchmarks.concept_change import follow
 from benchmarks.fault_injection import KINDS, inject, run
 from benchmarks.fault_summary import Planted, bound, is_bad, summary
-from benchmarks.pure_loop import open_scene
+from benchmarks.pure_loop import Scene, open_scene
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """A line's; what is asked of it leaves it as it was."""
+    return open_scene(301)
 
 
 def test_of_some_faults_of_every_kind_none_promotes_a_worse_version() -> None:
@@ -18,16 +24,15 @@ def test_of_some_faults_of_every_kind_none_promotes_a_worse_version() -> None:
     assert told["promoted"] > 4, "it is no proof that nothing ever goes live"
 
 
-def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again() -> None:
-    scene = open_scene(301)
+def test_a_sound_delivery_is_learned_from_and_a_fault_is_the_same_again(scene: Scene) -> None:
     answers = [scene.take(scene.delivery(number)) for number in (5, 6)]
     assert any(answer.promoted is not None for answer in answers)
     twice = [inject(scene, "corrupted weights", np.random.default_rng(1)) for _ in range(2)]
     assert twice[0] == twice[1]
 
 
-def test_a_change_that_lasts_is_followed_but_not_for_one_batch() -> None:
-    found = follow(open_scene(301), 3.0)
+def test_a_change_that_lasts_is_followed_but_not_for_one_batch(scene: Scene) -> None:
+    found = follow(scene, 3.0)
     assert found.after in (2, 3), "one batch alone is not believed; more are"
     assert found.gained > 0.1
 
