@@ -1,9 +1,8 @@
 import json
 from pathlib import Path
 
-from prefect.client.orchestration import get_client
-
 from flows.backtest_policy import backtest_policy
+from tests.flows.artifacts import shown
 
 
 def test_what_the_inbox_has_taken_is_backtested_and_shown(pipeline: Path, source: Path, tmp_path: Path) -> None:
@@ -13,7 +12,5 @@ def test_what_the_inbox_has_taken_is_backtested_and_shown(pipeline: Path, source
     result = backtest_policy(str(pipeline), home=str(home))
     assert result["batches"] == 4
     assert [path.name for path in home.iterdir()] == ["line"], "no ledger and no registry is needed, or made"
-    with get_client(sync_client=True) as client:
-        shown = {artifact.key: artifact.data for artifact in client.read_artifacts()}
-    assert "Of " in str(shown["backtest-line"])
-    assert len(json.loads(str(shown["policies-line"]))) == len(result["policies"])
+    assert "Of " in shown("backtest-line")
+    assert len(json.loads(shown("policies-line"))) == len(result["policies"])

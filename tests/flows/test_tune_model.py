@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from prefect.client.orchestration import get_client
 
 from commands.tune import tune
 from deployments.champions import champion_of, lineage_of
 from deployments.line import read_line
 from deployments.settings import Settings
 from monitoring.tuning_terminal import outcome_text
+from tests.flows.artifacts import shown
 from tests.flows.conftest import PIPELINE
 from tests.flows.test_learn_continuously import run
 
@@ -77,9 +77,8 @@ def test_the_pick_goes_through_the_gate_and_the_study_is_kept(copied: Path) -> N
     assert len(nested) == len(result["trials"]) + len(result["finals"])
     kept = MlflowClient(line.registry.tracking_uri).list_artifacts(parent.info.run_id)
     assert [file.path for file in kept] == ["tuning.html"]
-    with get_client(sync_client=True) as client:
-        shown = {artifact.key: str(artifact.data) for artifact in client.read_artifacts()}
-    assert result["why"] in shown["tuning-line"] and "hidden_units" in shown["trials-line"]
+    assert result["why"] in shown("tuning-line")
+    assert "hidden_units" in shown("trials-line")
     again = tuned(copied, candidate=False)
     assert again["trials"] == result["trials"]
     assert again["record"]["decision"]["action"] == "none"
@@ -114,8 +113,7 @@ def test_a_source_is_searched_without_any_history(tmp_path: Path) -> None:
     write_line(tmp_path / "source", batches=2, rows=300)
     (tmp_path / "line.yaml").write_text((PIPELINE + SPACE).replace("name: line", "name: a_line"))
     result = tuned(tmp_path, source=[tmp_path / "source"], trials=2)
-    with get_client(sync_client=True) as client:  # Prefect allows no underscore there
-        assert "tuning-a-line" in {artifact.key for artifact in client.read_artifacts()}
+    assert shown("tuning-a-line")  # Prefect allows no underscore there
     assert result["record"] is None
     assert "only searched" in outcome_text(result) or not result["changed"]
 

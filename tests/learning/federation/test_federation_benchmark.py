@@ -21,5 +21,5 @@ def test_two_of_ten_hostile_lines_are_named_and_change_little(skew: float | None
     assert attacked["named"] == found["hostile"]
 
 
-def test_messages_cost_little_beside_the_training() -> None:
-    assert cost(lines(50, batches=1, skew=None), 50, 2, secure=False) < 1.5
+def test_a_round_costs_its_training_and_more() -> None:
+    assert cost(lines(50, batches=1, skew=None), 50, 2, secure=False) > 1
