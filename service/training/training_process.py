@@ -53,7 +53,7 @@ def train(settings: Settings, run_id: str) -> None:
 def _train(settings: Settings, runs: TrainingRuns, run_id: str, config: dict[str, Any]) -> None:
     # Imported late: torch takes seconds, in which nothing is lost where the process is told to end.
     from deployments.training import Trained, train_run
-    from learning.control import pause_on_sigterm
+    from learning.control import ShortCollections, pause_on_sigterm
     from learning.resume import Checkpoints
     from service.training.epoch_data import output_of, read_data
 
@@ -70,7 +70,7 @@ def _train(settings: Settings, runs: TrainingRuns, run_id: str, config: dict[str
         return
     checkpoints = Checkpoints(folder_of(settings, run_id) / "checkpoints", CHECKPOINT_SECONDS)
     with pause_on_sigterm() as control:
-        train_run(data, runs, run_id, checkpoints, deliver, [control])
+        train_run(data, runs, run_id, checkpoints, deliver, [control, ShortCollections()])
 
 
 def _end_with(parent: int) -> None:
@@ -84,4 +84,4 @@ def _end_with(parent: int) -> None:
 if __name__ == "__main__":
     _end_with(int(sys.argv[2]))
     train(Settings(), sys.argv[1])
-    gc.freeze()  # else the interpreter's end looks through all of torch's objects, and a resumed training waits for it
+    gc.freeze()  # else the interpreter's end looks through all of torch's objects, and whoever resumes waits for it

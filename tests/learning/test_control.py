@@ -1,3 +1,4 @@
+import gc
 import signal
 from types import FrameType
 
@@ -6,7 +7,7 @@ import torch
 
 from learning.callbacks import Callback
 from learning.config import TrainingConfig
-from learning.control import EndsBetweenBatches
+from learning.control import EndsBetweenBatches, ShortCollections
 from learning.fitting import fit
 from learning.normalisation import fit_normalisers
 from learning.state import TrainingState
@@ -56,3 +57,25 @@ def test_a_request_to_end_waits_for_the_batch_and_then_takes_its_usual_effect() 
         signal.signal(signal.SIGTERM, before)
     assert (counted.begun, counted.ended) == (4, 3), "the batch at work was finished, and no other was begun"
     assert said == [3], "said between the last batch and the usual effect"
+
+
+class Watched(Callback):
+    """How many objects a full garbage collection would look through after a batch, at most."""
+
+    def __init__(self) -> None:
+        self.objects = 0
+
+    def batch_end(self, state: TrainingState) -> None:
+        self.objects = max(self.objects, len(gc.get_objects()))
+
+
+def test_no_collection_looks_through_what_was_there_when_the_training_began() -> None:
+    samples, watched = make_history(range(1, 4), "classification", length=1), Watched()
+    network = build_network(MlpConfig(hidden_units=[8]), FEATURES, 2, "classification")
+    fit_normalisers(network, samples)
+    before = len(gc.get_objects())
+    try:
+        fit(network, samples, TrainingConfig(epochs=2, batch_size=16), [ShortCollections(), watched])
+    finally:
+        gc.unfreeze()
+    assert 0 < watched.objects < before / 10
