@@ -21,6 +21,7 @@ def tune(
     batch_rows: int | None = None,
     candidate: bool = True,
     storage: str | None = None,
+    dask: str | None = None,
     report: Path | None = None,
     html: Path | None = None,
     home: Path | None = None,
@@ -45,6 +46,8 @@ def tune(
         --no-candidate only searches: nothing is judged.
     storage
         A database's URL where studies are kept, such as postgresql+psycopg://…; default: a journal under home.
+    dask
+        The address of a Dask scheduler, on whose workers trials are trained instead.
     report
         Write the result as JSON here.
     html
@@ -68,6 +71,7 @@ def tune(
         batch_rows=batch_rows,
         candidate=candidate,
         storage=storage,
+        dask=dask,
         home=str(settings.home),
     )
     console.print(tuning_table(result))

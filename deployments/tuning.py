@@ -29,6 +29,7 @@ from learning.search.finding import find
 from learning.search.halving import Halving
 from learning.search.parsing import parse_space
 from learning.search.results import Tuned
+from learning.search.running import Workers
 from learning.search.space import Point
 from learning.search.study import Search
 from learning.search.trainings import Template, Trainings, check_space, hold_out, objectives_of
@@ -42,7 +43,7 @@ class Budget:
 
     trials: int | None = None
     minutes: float | None = None
-    processes: int = 1
+    workers: Workers = 1
     storage: str | None = None
 
 
@@ -79,7 +80,7 @@ def tune(config: PipelineConfig, rows: Rows, settings: Settings, budget: Budget)
     template = _template(config)
     search, trainings = _search(config, rows, template, settings, budget)
     own, finalists = template.part_of(search.space), config.tuning.finalists
-    tuned = find(search, trainings, rows.samples, own, finalists, budget.processes, budget.minutes)
+    tuned = find(search, trainings, rows.samples, own, finalists, budget.workers, budget.minutes)
     seconds = perf_counter() - began
     model, training = template.configs(dict(tuned.best.point))
     return {
@@ -143,7 +144,7 @@ def _search(
     check_space(space, template)
     objectives = objectives_of(tuning.objectives, score_is_loss=config.metric in LOWER_IS_BETTER)
     name = f"{config.name}-{_digest(config, template, rows)}"
-    folder = settings.home / config.name / "tuning"
+    folder = settings.home.resolve() / config.name / "tuning"
     place = folder / "studies.journal" if budget.storage is None else budget.storage
     own: Point | None = template.part_of(space)
     earlier = earlier_points(place, config.name, name, space, objectives)

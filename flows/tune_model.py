@@ -33,6 +33,7 @@ def tune_model(
     batch_rows: int | None = None,
     candidate: bool = True,
     storage: str | None = None,
+    dask: str | None = None,
     run_key: str | None = None,
     home: str | None = None,
 ) -> dict[str, Any]:
@@ -47,12 +48,13 @@ def tune_model(
         batch_rows: cut long files into batches of so many rows.
         candidate: whether the pick is trained on what is stored and judged; else it is only searched.
         storage: where studies are kept, such as postgresql+psycopg://…; by default a journal under home.
+        dask: the address of a Dask scheduler, on whose workers trials are trained instead.
         run_key: a request that was begun before under this key goes on where it was.
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
     path, config = Path(pipeline), PipelineConfig.load(Path(pipeline))
-    budget = Budget(trials, minutes, processes, storage)
+    budget = Budget(trials, minutes, dask or processes, storage)
     rows = None if sources is None else rows_of_source(path, config, [Path(source) for source in sources], batch_rows)
     if rows is not None and (not candidate or open_ledger(settings).schema(config.name) is None):
         found = tune(config, rows, settings, budget)

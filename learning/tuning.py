@@ -40,7 +40,8 @@ Architecture = Literal["mlp", "cnn", "lstm", "gru", "cnn_lstm"]
 class AutoMLTuner:
     """Finds the hyper-parameters of a network on training data, of which it holds out a fifth to score by.
 
-    trials, minutes: the budget, whichever is spent first. sampler: auto lists a small space and else asks TPE; tpe, gp,
+    trials, minutes: the budget, whichever is spent first. dask: a scheduler's address, on whose workers trials are
+    trained instead of in `processes` of this machine. sampler: auto lists a small space and else asks TPE; tpe, gp,
     nsga2, nsga3, random, grid. objectives: `score` first, then any of latency_ms, size_mb (of the exported network) and
     cost (of its training). metric: of the score; None: accuracy, for values rmse. halving: stop poor trials early.
     finalists: so many, the parameters as they were among them, are trained again on other splits before the pick.
@@ -55,6 +56,7 @@ class AutoMLTuner:
         trials: int = 30,
         minutes: float | None = None,
         processes: int = 1,
+        dask: str | None = None,
         sampler: Sampler = "auto",
         objectives: Sequence[str] = ("score",),
         metric: Metric | None = None,
@@ -66,12 +68,13 @@ class AutoMLTuner:
     ) -> None:
         if sampler not in SAMPLERS:
             raise ValueError(f"sampler: {sampler!r} is none of {', '.join(SAMPLERS)}")
-        self._trials, self._minutes, self._processes = trials, minutes, processes
+        self._trials, self._minutes, self._workers = trials, minutes, dask or processes
         self._sampler: Sampler = sampler
         self._objectives, self._metric, self._seed = tuple(objectives), metric, seed
         self._halving, self._finalists = Halving() if halving else None, finalists
         self._training = TrainingConfig() if training is None else training
-        self._storage, self._tuned = storage, None
+        self._storage = storage.resolve() if isinstance(storage, Path) else storage
+        self._tuned = None
 
     @property
     def result(self) -> Tuned:
@@ -137,7 +140,7 @@ class AutoMLTuner:
             search.folder,
             search.epochs,
         )
-        self._tuned = find(search, trainings, samples, baseline, self._finalists, self._processes, self._minutes)
+        self._tuned = find(search, trainings, samples, baseline, self._finalists, self._workers, self._minutes)
         return dict(self._tuned.best.point)
 
     def _search(
@@ -147,7 +150,7 @@ class AutoMLTuner:
         hasher = hashlib.sha256(json.dumps(same, sort_keys=True).encode())
         for tensor in (samples.rows_NC, samples.starts_B, samples.targets_B):
             hasher.update(tensor.contiguous().numpy().tobytes())
-        folder = Settings().home / "tuning"
+        folder = Settings().home.resolve() / "tuning"
         name = f"{architecture}-{hasher.hexdigest()[:12]}"
         return Search(
             name,

@@ -57,8 +57,8 @@ def ranked_trials(result: Result) -> list[Mapping[str, Any]]:
     objective = result["objectives"][0]
     sign = 1 if objective["lower_is_better"] else -1
     whole = [t for t in result["trials"] if t["values"] is not None and t["epochs"] == result["best"]["epochs"]]
-    best = result["best"]["number"]
-    return sorted(whole, key=lambda t: (t["number"] != best, sign * t["values"][objective["name"]]))
+    others = [trial for trial in whole if trial["point"] != result["best"]["point"]]
+    return [result["best"], *sorted(others, key=lambda t: sign * t["values"][objective["name"]])]
 
 
 def count_stopped(result: Result) -> int:

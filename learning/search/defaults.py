@@ -10,6 +10,7 @@ _TRAINING: Mapping[str, Parameter] = {
     "batch_size": Choice([32, 64, 128, 256]),
     "weight_decay": LogRange(1e-4, 1e-1),
     "dropout": Range(0.0, 0.4),
+    "ema_decay": Choice([None, 0.99]),
 }
 _RECURRENT: Mapping[str, Parameter] = {
     "layers": Choice([1, 2]),

@@ -2,7 +2,7 @@
 
 The best of many by one score each is mostly the luckiest, and its score flatters it (Cawley & Talbot 2010). So the pick
 among the best few, and the parameters as they were, goes by trainings that had no part in choosing them. They are a
-study of their own: kept, shared between processes and gone on with like any other.
+study of their own: kept, shared between workers and gone on with like any other.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from statistics import mean
 from time import monotonic
 
 from learning.search.objectives import Values, ranked
-from learning.search.running import run_search
+from learning.search.running import Workers, run_search
 from learning.search.space import Choice, Point, SearchSpace, key_of
 from learning.search.study import Evaluate, Measured, Search, Trial
 
@@ -34,7 +34,7 @@ def run_finals(
     own: Point | None,
     folds: Sequence[Evaluate],
     finalists: int,
-    processes: int = 1,
+    workers: Workers = 1,
     until: float | None = None,
 ) -> tuple[Trial, ...]:
     """Train the best so many again; returns a trial for each finalist and fold, none where there is nothing to choose.
@@ -59,15 +59,18 @@ def run_finals(
         first=(),
         about={},
     )
-    found = run_search(again, Again(tuple(point for _, point in points), tuple(folds)), processes, minutes)
+    found = run_search(again, Again(tuple(point for _, point in points), tuple(folds)), workers, minutes)
     return tuple(replace(t, point=points[t.point["finalist"]][1], details={**t.details, **t.point}) for t in found)
 
 
 def finalists_of(search: Search, trials: Sequence[Trial], own: Point | None, most: int) -> list[tuple[int, Point]]:
-    """Numbers and points: the parameters as they were, and the best of those that were trained for longest."""
+    """Numbers and points: the parameters as they were, and the best, those that were trained for longest first."""
     measured = [trial for trial in trials if trial.values is not None]
-    longest = [t for t in measured if t.epochs == max(trial.epochs for trial in measured)]
-    order = [longest[place] for place in ranked([t.values or {} for t in longest], search.objectives)]
+    order: list[Trial] = []
+    for epochs in sorted({trial.epochs for trial in measured}, reverse=True):
+        known = {trial.key for trial in order}
+        new = [trial for trial in measured if trial.epochs == epochs and trial.key not in known]
+        order += [new[place] for place in ranked([trial.values or {} for trial in new], search.objectives)]
     kept = next((t for t in measured if own is not None and t.key == key_of(own)), None)
     first = [] if kept is None else [kept]
     others = [t for t in order if kept is None or t.key != kept.key]

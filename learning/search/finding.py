@@ -5,7 +5,7 @@ from time import monotonic
 from data.samples import Samples
 from learning.search.finals import run_finals
 from learning.search.results import Tuned, conclude
-from learning.search.running import run_search
+from learning.search.running import Workers, run_search
 from learning.search.space import Point
 from learning.search.study import Search
 from learning.search.trainings import Trainings, folds_of
@@ -20,7 +20,7 @@ def find(
     samples: Samples,
     own: Point | None,
     finalists: int,
-    processes: int = 1,
+    workers: Workers = 1,
     minutes: float | None = None,
 ) -> Tuned:
     """The pick of a search on some samples.
@@ -30,7 +30,7 @@ def find(
     nothing.
     """
     until = None if minutes is None else monotonic() + 60 * minutes
-    trials = run_search(search, trainings, processes, minutes)
+    trials = run_search(search, trainings, workers, minutes)
     folds = folds_of(trainings, samples, search.seed, FOLDS)
-    finals = run_finals(search, trials, own, folds, finalists, processes, until)
+    finals = run_finals(search, trials, own, folds, finalists, workers, until)
     return conclude(search, trials, own, finals)

@@ -82,8 +82,8 @@ class Template:
         except ValueError:
             return None
         known = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-        values = {name: known[part].get(key) for name in space.parameters for part, key in [_place(name)]}
-        return space.part_of({name: value for name, value in values.items() if value is not None})
+        places = {name: _place(name) for name in space.parameters}
+        return space.part_of({name: known[part][key] for name, (part, key) in places.items() if key in known[part]})
 
 
 def check_space(space: SearchSpace, template: Template) -> None:

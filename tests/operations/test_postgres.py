@@ -87,7 +87,7 @@ def run(plant: Plant, batch: Path, flow: str) -> str:
 def test_a_study_is_shared_by_processes_and_kept(postgres: str, tmp_path: Path) -> None:
     place, bowl = f"postgresql+psycopg://{postgres}/lehr_db", Bowl(tmp_path / "calls", 0.02)
     search = replace(make_search(tmp_path, 12, "tpe"), place=place)
-    trials = run_search(search, bowl, processes=2)
+    trials = run_search(search, bowl, workers=2)
     assert len(trials) == len({trial.key for trial in trials}) == bowl.calls == 12
     assert run_search(search, bowl) == trials
     assert bowl.calls == 12

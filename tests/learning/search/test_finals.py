@@ -5,6 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 from learning.search.finals import finalists_of, means_of, run_finals
+from learning.search.halving import Halving
 from learning.search.objectives import Objective
 from learning.search.results import conclude
 from learning.search.running import run_search
@@ -52,6 +53,13 @@ def test_the_parameters_as_they_were_are_always_among_them(tmp_path: Path) -> No
     finals = run_finals(search, trials, {"x": 3}, FAIR, 3)
     tuned = conclude(search, trials, {"x": 3}, finals)
     assert "with the parameters as they were" in tuned.why
+
+
+def test_where_few_were_trained_in_full_the_best_of_the_others_are_among_them(tmp_path: Path) -> None:
+    search = searched(tmp_path, halving=Halving(), sampler="random")
+    trials = run_search(search, Lucky(0.0))
+    assert sum(trial.epochs == 9 for trial in trials) == 1
+    assert [point["x"] for _, point in finalists_of(search, trials, None, 3)] == [0, 1, 2]
 
 
 def test_the_parameters_as_they_were_are_shown_by_the_same_trainings_as_the_pick(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_two_of_four_workers_killed_lose_no_finished_trial(tmp_path: Path) -> No
 
 def test_several_processes_find_each_point_once(tmp_path: Path) -> None:
     bowl = Bowl(tmp_path / "calls", 0.02)
-    trials = run_search(make_search(tmp_path, 12, "random"), bowl, processes=2)
+    trials = run_search(make_search(tmp_path, 12, "random"), bowl, workers=2)
     assert len(trials) == len({t.key for t in trials}) == bowl.calls == 12
 
 
