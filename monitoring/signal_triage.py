@@ -80,10 +80,12 @@ def _where(wrong_NC: NDArray[np.bool_]) -> list[int]:
 
 
 def _stuck(before: Described | None, now: Described) -> NDArray[np.bool_]:
-    """Which signals' channels stand still: altogether, or for more of the signal than any earlier one did."""
-    dead_NC = now.still_NC >= 1
+    """Which signals' channels stand still: for more of the signal than any earlier one did.
+
+    In a first batch: altogether, where others of it do not.
+    """
     if before is None:
-        return dead_NC
+        return (now.still_NC >= 1) & (now.still_NC.min(0) < 1)
     usual_C = before.still_NC.max(0)
     return np.where(usual_C < 1, now.still_NC > usual_C + STILL * (1 - usual_C), False)
 
