@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from deployments.outcomes import Batch, Watched
-from deployments.setting_aside import faulty_batches
+from deployments.setting_aside import RELEASE, faulty_batches
 from deployments.signal_line import SignalLine
 from deployments.signal_versions import signal_champion_of
 from monitoring.causes import Triage
@@ -33,9 +33,9 @@ def triage_stored_signals(line: SignalLine, batch: Batch, watched: Watched) -> T
 
 
 def _earlier(line: SignalLine, batch: Batch) -> Described | None:
-    """What the latest sound batches before this one read; None before the first."""
+    """What the latest batches before this one read, the sound ones and those released; None before the first."""
     stored = line.ledger.outcomes(line.name, "store")
-    faulty = faulty_batches(line.ledger, line.name)
+    faulty = set(faulty_batches(line.ledger, line.name)) - set(line.ledger.outcomes(line.name, RELEASE))
     sound = [number for number in stored if number < batch.number and number not in faulty][-EARLIER_BATCHES:]
     if not sound:
         return None

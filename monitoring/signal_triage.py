@@ -53,9 +53,9 @@ def triage_signals(
     champion. moved: what says that clusters of embeddings have moved, if they have.
     """
     stuck_NC = _stuck(before, now)
-    off = {} if before is None else _off(before, now, ~stuck_NC.any(1))
+    off = {} if before is None else _off(before, now, stuck_NC.sum(1) == 0)
     alone = off if len(off) <= max(1, (len(channels) - 1) // 2) and len(channels) > 1 else {}
-    faults = [_stuck_text(channels[c], stuck_NC[:, c]) for c in np.flatnonzero(stuck_NC.any(0))]
+    faults = [_stuck_text(channels[c], stuck_NC[:, c]) for c in _where(stuck_NC)]
     faults += [f"{channels[c]} {text}, the other channels as before" for c, text in alone.items()]
     causes: list[tuple[Cause, str]] = [("sensor_fault", "; ".join(faults))] if faults else []
     if moved is not None or len(off) > len(alone):
@@ -67,18 +67,25 @@ def triage_signals(
         return Triage("none", (), "every channel reads what it did of the same elements")
     wrong_NC = stuck_NC.copy()
     wrong_NC[:, list(alone)] = True
-    named = tuple(channels[c] for c in np.flatnonzero(wrong_NC.any(0)))
-    aside = tuple(part for c in np.flatnonzero(wrong_NC.any(0)) for part in _runs(channels[c], wrong_NC[:, c]))
+    named = tuple(channels[c] for c in _where(wrong_NC))
+    aside = tuple(part for c in _where(wrong_NC) for part in _runs(channels[c], wrong_NC[:, c]))
     (cause, reason), *others = causes
     also = "".join(f"; also: {text}" for _, text in others)
     return Triage(cause, named, reason + also, tuple(other for other, _ in others), aside)
 
 
+def _where(wrong_NC: NDArray[np.bool_]) -> list[int]:
+    """The channels that are wrong in any signal."""
+    return np.flatnonzero(wrong_NC.sum(0)).tolist()
+
+
 def _stuck(before: Described | None, now: Described) -> NDArray[np.bool_]:
-    """Which signals' channels stand still: altogether, or for more of the signal than any earlier one did."""
-    dead_NC = now.still_NC >= 1
+    """Which signals' channels stand still: for more of the signal than any earlier one did.
+
+    In a first batch: altogether, where others of it do not.
+    """
     if before is None:
-        return dead_NC
+        return (now.still_NC >= 1) & (now.still_NC.min(0) < 1)
     usual_C = before.still_NC.max(0)
     return np.where(usual_C < 1, now.still_NC > usual_C + STILL * (1 - usual_C), False)
 

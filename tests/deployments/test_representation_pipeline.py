@@ -29,7 +29,7 @@ def test_a_name_and_the_task_are_enough(tmp_path: Path) -> None:
 
 
 def test_keypoints_that_follow_one_another_are_decoded_so_unless_the_file_says_otherwise(tmp_path: Path) -> None:
-    ordered, decodings = LEAST + "data: {keypoints: [on, off], ordered: true}\n", list[str]()
+    ordered, decodings = LEAST + "data: {keypoints: [rise, fall], ordered: true}\n", list[str]()
     for model in ("", "model: {dropout: 0.0}", "model: {decoding: median}"):
         config = load_pipeline(write(tmp_path, ordered + model))
         assert isinstance(config, RepresentationPipeline)

@@ -65,6 +65,8 @@ def test_signals_in_which_a_channel_stands_still_are_set_aside_and_no_others() -
     usual = replace(described(0), still_NC=np.ones_like(described(0).still_NC))
     assert found(replace(now, still_NC=still), usual).cause == "none", "it always may"
     assert triage_signals(CHANNELS, None, replace(now, still_NC=still), (), None).features == ("force",)
+    still[:, 0] = 1.0
+    assert triage_signals(CHANNELS, None, replace(now, still_NC=still), (), None).cause == "none", "it is not in use"
 
 
 def test_elements_never_seen_and_clusters_that_moved_are_named_beside_a_fault() -> None:
