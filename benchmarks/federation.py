@@ -63,11 +63,14 @@ SGD = TrainingConfig(batch_size=64, learning_rate=0.1, optimiser=Sgd(momentum=0.
 
 @dataclass(frozen=True)
 class Stream:
-    """Nodes' training samples and what none of them learns from, by name. skewed: whether their classes are."""
+    """Nodes' training samples and what none of them learns from, by name.
+
+    adjusted: whether nodes learn with logit adjustment.
+    """
 
     metric: str
     labels: tuple[str, ...] | None
-    skewed: bool
+    adjusted: bool
     learned: dict[str, Samples]
     unseen: dict[str, Samples]
 
@@ -95,7 +98,7 @@ def turbine(folder: Path, rows: int | None = None) -> Stream:
     return _split("rmse", None, False, parts)
 
 
-def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW) -> Stream:
+def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW, adjusted: bool = False) -> Stream:
     """Ten glass lines, each of its own seed; skew: whose rows are thinned so that each has classes of its own."""
     frames = [
         pl.concat([frame for _, frame, _ in glass_line(batches, BATCH_ROWS, 100 * seed + number)]).with_row_index("row")
@@ -114,12 +117,12 @@ def lines(seed: int, batches: int = BATCHES, skew: float | None = SKEW) -> Strea
             lehr_batch=pl.lit(1, pl.Int32), lehr_split=pl.lit("train"), lehr_row=pl.int_range(pl.len(), dtype=pl.Int32)
         )
         parts[f"line-{number}"] = make_samples(marked, schema, 1, labels)
-    return _split("accuracy", labels, skew is not None, parts)
+    return _split("accuracy", labels, adjusted, parts)
 
 
-def _split(metric: str, labels: tuple[str, ...] | None, skewed: bool, parts: Mapping[str, Samples]) -> Stream:
+def _split(metric: str, labels: tuple[str, ...] | None, adjusted: bool, parts: Mapping[str, Samples]) -> Stream:
     both = {name: split_blocks(part, BLOCKS, EVERY, 2) for name, part in parts.items()}
-    return Stream(metric, labels, skewed, {n: b[0] for n, b in both.items()}, {n: b[1] for n, b in both.items()})
+    return Stream(metric, labels, adjusted, {n: b[0] for n, b in both.items()}, {n: b[1] for n, b in both.items()})
 
 
 def pooled(stream: Stream, seed: int, epochs: int) -> float:
@@ -146,7 +149,7 @@ def together(
     coordinator = FederatedLearningCoordinator(
         model=MODEL,
         training=training,
-        federation={"seed": seed, "local_epochs": LOCAL_EPOCHS, "logit_adjustment": stream.skewed, **federation},
+        federation={"seed": seed, "local_epochs": LOCAL_EPOCHS, "logit_adjustment": stream.adjusted, **federation},
     )
     return coordinator.coordinate_training(stream.sources, rounds, method, ask=ask)
 
@@ -238,8 +241,8 @@ def main() -> None:
     torch.set_num_threads(1)
     seeds, rounds = range(asked.seeds), asked.rounds
     parts: dict[str, Callable[[int], dict[str, Any]]] = {
-        "hostile, skewed": lambda seed: attack(lines(seed), seed, rounds // 2),
-        "glass lines": lambda seed: learn(lines(seed), seed, rounds, SGD),
+        "hostile, skewed": lambda seed: attack(lines(seed, adjusted=True), seed, rounds // 2),
+        "glass lines": lambda seed: learn(lines(seed, adjusted=True), seed, rounds, SGD),
         "gas turbine": lambda seed: learn(turbine(asked.folder), seed, rounds, ADAM),
         "hostile": lambda seed: attack(lines(seed, skew=None), seed, rounds // 2),
     }
