@@ -53,7 +53,8 @@ def node(
     home
         Where lehr keeps its state.
     """
-    from deployments.federation_node import NodeFile, NodeProcess, open_client
+    from deployments.federation_node import NodeProcess, open_client
+    from deployments.node_file import NodeFile
 
     secret = token or os.environ.get(TOKEN)
     if not secret:

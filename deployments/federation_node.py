@@ -6,15 +6,12 @@ Every answer is on its disk before it is sent, so a node that was stopped sends 
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import httpx
-from pydantic import Field
 
-from data.config import Config, DataConfig, Task
-from data.documents import load_document
 from data.files import write_whole
 from deployments.federation_files import exported, packed_for
+from deployments.node_file import NodeFile
 from learning.federation.messages import decode
 from learning.federation.node import Node
 from learning.federation.node_state import load_node, save_node
@@ -27,20 +24,6 @@ ANSWER_SECONDS = 120.0
 _JOURNAL, _MODEL = "node.bin", "model.onnx"
 
 Sleep = Callable[[float], None]
-
-
-class NodeFile(Config):
-    """A node's own file. federation: its name at the coordinator. source: a file or a folder, as seen from here."""
-
-    federation: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    source: str
-    data: DataConfig
-    task: Task | None = None
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a node's file; raises ValueError that names every mistake with its key's path."""
-        return load_document(cls, path, "node file")
 
 
 def open_client(url: str, token: str, ca: Path | None = None) -> httpx.Client:

@@ -1,10 +1,11 @@
 """Secure aggregation (Bonawitz et al. 2017): the coordinator learns the sum of the nodes' vectors and none of them.
 
-Each pair of nodes agrees on a secret once, from which every round takes a seed and the next secret (a hash ratchet),
-and forgets what it came from. One of the two adds the mask of the seed, the other takes it away; and each adds a mask
-of its own. Of the seed of its own, and of a key that covers its seeds with the others, every node gives Shamir shares
-to the others, sealed. Survivors tell the coordinator their shares of the one for each survivor, of the other for each
-lost node: what is opened belongs to this round, and no other round's seeds follow from it. No round is masked twice.
+Each pair of nodes agrees on a secret once, from which every round takes a seed and the next secret (a ratchet by
+SHAKE256), and forgets what it came from. One of the two adds the mask of the seed, the other takes it away; and each
+adds a mask of its own. Of the seed of its own, and of a key that covers its seeds with the others, every node gives
+Shamir shares to the others, sealed. Survivors tell the coordinator their shares of the one for each survivor, of the
+other for each lost node: what is opened belongs to this round, and no other round's seeds follow from it. No round is
+masked twice.
 
 It holds against a coordinator that follows the protocol but is curious, and against fewer curious nodes than the
 threshold.
@@ -13,7 +14,6 @@ Shapes: P numbers in a vector, as integers modulo 2^64.
 """
 
 import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,16 @@ from learning.federation.shamir import Share, recover, split
 
 _NONCE = bytes(12)
 """For keys that encrypt one message only."""
+_SECRET_BYTES = 32
 
 
 @dataclass
 class NodeMask:
     """One node's part. key: its private key in hex, until pairs has what it agreed on with each other node.
 
-    round: the latest that was begun, −1 before any. own: the seed of its own mask in it. names: who takes
-    part. inbox: the sealed shares that others gave it; kept: its own.
+    round: the latest that was begun, −1 before any. own: the seed of its own mask in it. seeds: of its masks with each
+    other node in it; seals: what seals the shares between the two. names: who takes part. inbox: the sealed shares that
+    others gave it; kept: its own.
     """
 
     node: str
@@ -48,6 +50,8 @@ class NodeMask:
     pairs: dict[str, str] = field(default_factory=dict[str, str])
     round: int = -1
     own: str = ""
+    seeds: dict[str, str] = field(default_factory=dict[str, str])
+    seals: dict[str, str] = field(default_factory=dict[str, str])
     names: list[str] = field(default_factory=list[str])
     inbox: dict[str, str] = field(default_factory=dict[str, str])
     kept: str = ""
@@ -82,14 +86,14 @@ class NodeMask:
         if self.node not in names or not {*names} <= known or not len(names) >= threshold > len(names) // 2:
             raise ValueError(f"{len(names)} nodes are too few to hide one among them, or not all are known")
         for _ in range(number - self.round):
-            self.pairs = {name: _derive(secret, "next") for name, secret in self.pairs.items()}
+            self._step()
         self.round, self.names, self.own, self.inbox = number, names, secrets.token_hex(32), {}
         cover = secrets.token_bytes(32)
         shares = (split(secret, len(names), threshold) for secret in (bytes.fromhex(self.own), cover))
         pairs = zip(names, *shares, strict=True)
         texts = {name: f"{of_own.encode()} {of_cover.encode()}" for name, of_own, of_cover in pairs}
         self.kept = texts.pop(self.node)
-        seeds = json.dumps({name: self._seed(name) for name in texts}).encode()
+        seeds = json.dumps({name: self.seeds[name] for name in texts}).encode()
         covered = ChaCha20Poly1305(cover).encrypt(_NONCE, seeds, self.node.encode())
         return {name: self._seal(name, text) for name, text in texts.items()}, covered.hex()
 
@@ -98,7 +102,7 @@ class NodeMask:
         self.inbox = dict(inbox)
         masked_P = vector_P + mask_of(bytes.fromhex(self.own), len(vector_P))
         for other in self.inbox:
-            _add(masked_P, mask_of(bytes.fromhex(self._seed(other)), len(vector_P)), self.node < other)
+            _add(masked_P, mask_of(bytes.fromhex(self.seeds[other]), len(vector_P)), self.node < other)
         return masked_P
 
     def reveal(self, survivors: Sequence[str], threshold: int) -> dict[str, dict[str, str]]:
@@ -121,16 +125,20 @@ class NodeMask:
         """As plain JSON, for this node's own journal: it holds its secrets."""
         return asdict(self)
 
-    def _seed(self, other: str) -> str:
-        """Of the mask between this node and another in this round."""
-        return _derive(self.pairs[other], "mask")
+    def _step(self) -> None:
+        """Take the next round's seeds and secrets from each pair's secret, which then is gone."""
+        for name, secret in self.pairs.items():
+            stream = hashlib.shake_256(b"lehr pair" + bytes.fromhex(secret)).hexdigest(3 * _SECRET_BYTES)
+            self.pairs[name], self.seeds[name], self.seals[name] = (
+                stream[start : start + 2 * _SECRET_BYTES] for start in range(0, len(stream), 2 * _SECRET_BYTES)
+            )
 
     def _seal(self, other: str, text: str) -> str:
-        nonce, key = secrets.token_bytes(12), bytes.fromhex(_derive(self.pairs[other], "seal"))
+        nonce, key = secrets.token_bytes(12), bytes.fromhex(self.seals[other])
         return (nonce + ChaCha20Poly1305(key).encrypt(nonce, text.encode(), _route(self.node, other))).hex()
 
     def _open(self, other: str, sealed: str) -> str:
-        content, key = bytes.fromhex(sealed), bytes.fromhex(_derive(self.pairs[other], "seal"))
+        content, key = bytes.fromhex(sealed), bytes.fromhex(self.seals[other])
         try:
             opened = ChaCha20Poly1305(key).decrypt(content[:12], content[12:], _route(other, self.node))
         except InvalidTag:
@@ -177,11 +185,6 @@ def _add(total_P: Integers, mask_P: Integers, plus: bool) -> None:
 
 def _private(key: str) -> X25519PrivateKey:
     return X25519PrivateKey.from_private_bytes(bytes.fromhex(key))
-
-
-def _derive(secret: str, what: str) -> str:
-    """Another secret, from which this one does not follow (HKDF's expand step)."""
-    return hmac.digest(bytes.fromhex(secret), f"{what}\x01".encode(), "sha256").hex()
 
 
 def _route(sender: str, receiver: str) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from deployments.federation_node import NodeFile
+from deployments.node_file import NodeFile
 from learning.federation.node import Node
 from learning.federation.node_state import load_node, save_node
 from learning.federation.sources import node_data

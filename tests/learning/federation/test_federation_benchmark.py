@@ -2,12 +2,12 @@
 
 import pytest
 
-from benchmarks.federation import attack, cost, learn, lines
+from benchmarks.federation import SGD, attack, cost, learn, lines
 
 
 @pytest.mark.torture
 def test_what_is_learned_together_is_near_what_is_learned_from_pooled_rows() -> None:
-    found = learn(lines(50), 50, 80)
+    found = learn(lines(50, adjusted=True), 50, 80, SGD)
     assert found["fedavg"] > found["pooled"] - 0.03
     assert found["fedavg"] > found["best alone"]
 

@@ -18,7 +18,8 @@ import pytest
 from data.config import DataConfig
 from deployments.federation_files import load_model
 from deployments.federation_job import FederationJob, JobConfig
-from deployments.federation_node import NodeFile, NodeProcess, open_client
+from deployments.federation_node import NodeProcess, open_client
+from deployments.node_file import NodeFile
 from deployments.settings import Settings
 from learning.federated import FederatedLearningCoordinator
 from learning.federation.results import FederatedModel
