@@ -70,7 +70,6 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
 
     In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. New are those that the
     champion has not learned from, and its evidence, in which they had no part, says how much the other rows count.
-    While there is one new batch, a little may be lost for its sake; once there are more, nothing may rest on one.
     """
     if evidence.before_B is None:
         raise ValueError("how much earlier rows counted for the champion is not known")
@@ -78,8 +77,7 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
     newest = [int(evidence.batches_B.max(initial=0))]
     batches_B, before_B = evidence.batches_B, evidence.before_B
     value = max(_counted_loss(metric, evidence, batches_B != one, before_B) for one in new or newest)
-    alone = ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
-    limit = 0.0 if len(new) > 1 else alone
+    limit = _may_be_lost(config, metric, evidence, new)
     passed = value <= limit or _borne_out(config, metric, evidence, new)
     text = (
         f"loss in {metric} against the champion on all held-out rows but one new batch's, by relevance before; one "
@@ -87,6 +85,25 @@ def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) ->
         f"at most"
     )
     return checked(CORROBORATION, value, limit, passed, text)
+
+
+def _may_be_lost(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> float:
+    """What learning the only new batch may cost elsewhere: nothing where it contradicts all others, or is not alone."""
+    if len(new) > 1 or _contradicts(config, metric, evidence, int(evidence.batches_B.max())):
+        return 0.0
+    return ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+
+
+def _contradicts(config: GateConfig, metric: Metric, evidence: Judged, batch: int) -> bool:
+    """Whether the champion does worse on a batch than on any other, by more than a candidate may regress."""
+    limit = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
+    scores = {one: _champion_on(metric, evidence, one) for one in np.unique(evidence.batches_B).tolist()}
+    return all(gain(metric, scores[batch], scores[one]) < -limit for one in scores if one != batch)
+
+
+def _champion_on(metric: Metric, evidence: Judged, batch: int) -> float:
+    rows_B = evidence.batches_B == batch
+    return weighted_score(metric, evidence.both[1][rows_B], evidence.targets_B[rows_B], np.ones(int(rows_B.sum())))
 
 
 def _borne_out(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> bool:

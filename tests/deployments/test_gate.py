@@ -191,6 +191,21 @@ def test_beside_a_second_batch_nothing_is_lost_for_the_sake_of_one() -> None:
     assert failed(carried) == {"corroboration"}
 
 
+@pytest.mark.parametrize(("champion", "refused"), [(0.8, set[str]()), (0.4, {"corroboration"})])
+def test_nothing_is_lost_for_a_batch_that_contradicts_all_others(champion: float, refused: set[str]) -> None:
+    """Of the labels of the newest batch most were wrong, of which the candidate learned some."""
+    found, rng = evidence(0.8, 0.8), np.random.default_rng(7)
+    assert found.champion is not None
+    newest = found.batches_B == BATCHES
+    before = np.where(newest[:, None], guesses(found.targets_B, champion, rng), found.champion)
+    mixed = before.copy()
+    gained = newest & (np.arange(ROWS) % 3 == 0)
+    mixed[gained] = guesses(found.targets_B, 1.0, rng)[gained]
+    lost = (np.arange(ROWS) % 100 == 0) & ~newest
+    mixed[lost] = guesses((found.targets_B + 1) % CLASSES, 1.0, rng)[lost]
+    assert failed(replace(found, champion=before, candidate=mixed), GateConfig()) == refused
+
+
 def test_too_few_rows_bear_nothing_out() -> None:
     changed = changed_for(2)
     few = (changed.batches_B < BATCHES - 1) | (np.arange(ROWS) % 5 == 0)
