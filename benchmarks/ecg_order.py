@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.ecg import error_ms, manual, of_records, records_of
+from benchmarks.ecg_records import error_ms, manual, of_records, records_of
 from benchmarks.results import bar_chart, write_json
 from data.alignment import align_signals
 from data.signal_sources import read_signals

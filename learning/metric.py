@@ -27,18 +27,27 @@ class HierarchicalLossConfig(Config):
     """Cross-entropy over time for each keypoint + λ · (session part + element part)."""
 
     metric: Literal["triplets", "contrastive", "nested_contrastive", "factored_contrastive"] = Field(
-        default="nested_contrastive", description="how embeddings are compared; contrastive knows elements only"
+        default="factored_contrastive", description="how embeddings are compared; contrastive knows elements only"
     )
     lambda_metric: float = Field(default=1.0, ge=0, description="what embeddings count beside keypoints")
     margin_session: float = Field(default=0.1, ge=0, description="between a session and the others of its element")
     margin_element: float = Field(default=0.3, ge=0, description="between an element and the others")
     miner: Miner = "all"
     temperature: float = Field(default=0.1, gt=0, description="of the contrastive losses")
-    session_weight: float = Field(default=1.0, ge=0, description="what the session part counts")
+    session_weight: float | None = Field(
+        default=None, ge=0, description="what the session part counts; null: 0.3 for factored_contrastive, else 1"
+    )
     target_deviation: float = Field(
         default=2.0, ge=0, description="samples, of the Gaussian around a keypoint; 0: none"
     )
     offset_weight: float = Field(default=0.5, ge=0)
+
+    @property
+    def session_share(self) -> float:
+        """What the session part counts beside the element part."""
+        if self.session_weight is not None:
+            return self.session_weight
+        return 0.3 if self.metric == "factored_contrastive" else 1.0
 
 
 class Losses(NamedTuple):
@@ -83,7 +92,7 @@ class HierarchicalLoss:
         if config.lambda_metric == 0:
             return Losses(keypoint, keypoint, zero, zero)
         session, element = self.metric(representation.embeddings_BE, elements_B, sessions_B)
-        total = keypoint + config.lambda_metric * (config.session_weight * session + element)
+        total = keypoint + config.lambda_metric * (config.session_share * session + element)
         return Losses(total, keypoint, session, element)
 
     def metric(self, embeddings_BE: Tensor, elements_B: Tensor, sessions_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -164,6 +164,12 @@ def test_without_smoothing_the_target_is_the_step_that_holds_the_keypoint() -> N
     assert loss == pytest.approx(functional.cross_entropy(logits[:, :, 0], torch.tensor([3])))
 
 
+def test_what_a_session_counts_is_said_or_the_metrics_own() -> None:
+    share = {metric: HierarchicalLossConfig(metric=metric).session_share for metric in EVERY_METRIC}  # pyright: ignore
+    assert share == {**dict.fromkeys(EVERY_METRIC, 1.0), "factored_contrastive": 0.3}
+    assert HierarchicalLossConfig(session_weight=0.5).session_share == 0.5
+
+
 def test_settings_may_stand_in_the_call() -> None:
     assert HierarchicalLoss(lambda_metric=0.5).config == HierarchicalLossConfig(lambda_metric=0.5)
     with pytest.raises(ValueError, match="margin"):
