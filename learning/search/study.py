@@ -119,7 +119,7 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """All that were measured, or could not be, in order; repeats are left out."""
-        return [found for trial in self._all() if (found := finished_trial(trial)) is not None]
+        return _finished(self._all())
 
     def work(self, evaluate: Evaluate, until: float | None = None) -> None:
         """Measure points until as many were as the budget allows, or until the clock says so much."""
@@ -142,7 +142,9 @@ class Study:
         """What is to be measured next, taken so that no other process of this machine takes it too."""
         with self._lock:
             self._bury_the_dead()
-            known = _Known(self.trials(), [t.user_attrs[ABOUT] for t in self._running()], self.search)
+            everything = self._all()  # once: what another process tells meanwhile is at work or done, never neither
+            running = [trial.user_attrs[ABOUT] for trial in everything if trial.state == self._states.RUNNING]
+            known = _Known(_finished(everything), running, self.search)
             spent = len(known.keys) >= min(self.search.trials, self._size)
             if (promoted := known.promotion(last=spent and not known.at_work)) is not None:
                 return self._ask_for(*promoted)
@@ -211,9 +213,6 @@ class Study:
             if trial.state == self._states.RUNNING and (about is None or is_dead(about["process"])):
                 self._study.tell(trial.number, state=self._states.FAIL)
 
-    def _running(self) -> "list[optuna.trial.FrozenTrial]":
-        return [trial for trial in self._all() if trial.state == self._states.RUNNING]
-
     def _settled(self) -> int:
         """How many trials the sampler was told of: what its randomness follows from."""
         return sum(
@@ -253,6 +252,10 @@ class _Known:
         if found is None:
             return None
         return next(trial.point for trial in self._done if trial.key == found[0]), found[1]
+
+
+def _finished(trials: "Sequence[optuna.trial.FrozenTrial]") -> list[Trial]:
+    return [found for trial in trials if (found := finished_trial(trial)) is not None]
 
 
 def finished_trial(trial: "optuna.trial.FrozenTrial") -> Trial | None:

@@ -174,6 +174,25 @@ def test_several_processes_find_each_point_once(tmp_path: Path) -> None:
     assert len(trials) == len({t.key for t in trials}) == bowl.calls == 12
 
 
+def test_what_is_told_while_another_process_looks_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = make_search(tmp_path, 1, "random")
+    first, second = Study(search, 1), Study(search, 2)
+    claimed = first._claim()  # pyright: ignore[reportPrivateUsage]
+    assert claimed is not None
+    reads, read = 0, second._all  # pyright: ignore[reportPrivateUsage]
+
+    def read_and_be_overtaken() -> object:
+        nonlocal reads
+        found, reads = read(), reads + 1
+        if reads == 2:  # the first is for the dead
+            first._tell(claimed[0], Measured({"score": 1.0}))  # pyright: ignore[reportPrivateUsage]
+        return found
+
+    monkeypatch.setattr(second, "_all", read_and_be_overtaken)
+    assert second._claim() is None  # pyright: ignore[reportPrivateUsage]
+    assert len(first.trials()) == 1
+
+
 def test_a_database_keeps_a_study_too(tmp_path: Path) -> None:
     search = replace(make_search(tmp_path, 6, "tpe"), place=f"sqlite:///{tmp_path / 'studies.db'}")
     trials = run_search(search, Bowl(tmp_path / "calls"))
