@@ -59,7 +59,7 @@ def similar(
     Parameters
     ----------
     file
-        An npz or Parquet file of signals, or a folder ELEMENT/SESSION/NAME.
+        An npz or Parquet file of signals, or a folder ELEMENT/SESSION/NAME. A file needs no keypoints and no ids.
     index
         The index's folder; `lehr index` makes it.
     model
@@ -83,7 +83,7 @@ def similar(
     opened = open_index(index)
     embedder = open_embedder_of(opened) if model is None else open_embedder(model, settings_at(home))
     check_model(opened.manifest, embedder.sha256)
-    found = embedder.represent(file)
+    found = embedder.represent(file, labelled=False)
     search = ApproximateSearch(opened) if approximate else opened
     table = nearest_named(search, opened, found, neighbours)
     _print(table, file)

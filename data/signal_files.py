@@ -21,17 +21,20 @@ LENGTHS, KEYPOINTS, KEYPOINT_NAMES = "lengths", "keypoints", "keypoint_names"
 _WHOLE = r"^(-?\d+)\.0+$"
 
 
-def read_signal_batch(arrival: Arrival, config: SignalDataConfig) -> tuple[pl.DataFrame, SignalSchema]:
+def read_signal_batch(
+    arrival: Arrival, config: SignalDataConfig, *, ids_needed: bool = True
+) -> tuple[pl.DataFrame, SignalSchema]:
     """The batch as a frame of `SignalSchema`'s columns, one row a signal in the file's order; other columns are left.
 
-    A keypoint that is empty, NaN or −1 is null. Rows are not judged here (`data.signal_checks`).
+    A keypoint that is empty, NaN or −1 is null. ids_needed: element and session must be there; else absent ones are "".
+    Rows are not judged here (`data.signal_checks`).
     Raises BadBatch with the reason where anything would have to be guessed: a column that is not there or of another
     type, signals of different numbers of channels, a broken file.
     """
     if arrival.format == "parquet":
-        return _from_parquet(arrival.content, config)
+        return _from_parquet(arrival.content, config, ids_needed=ids_needed)
     if arrival.format == "npz":
-        return signal_frame(read_npz(arrival.content), config)
+        return signal_frame(read_npz(arrival.content), config, ids_needed=ids_needed)
     raise BadBatch(f"signals are delivered as Parquet with lists, or as npz, not as {arrival.format}")
 
 
@@ -42,18 +45,25 @@ def read_signal_inputs(arrival: Arrival, config: SignalDataConfig) -> tuple[pl.D
     """
     bare = config.model_copy(update={"keypoints": [], "annotator": None, "weights": {}})
     try:
-        if arrival.format == "npz":
-            frame, schema = signal_frame(read_npz(arrival.content), bare, ids_needed=False)
-        elif arrival.format == "parquet":
-            frame, schema = _from_parquet(arrival.content, bare, ids_needed=False)
-        else:
-            raise BadBatch(f"signals come as Parquet with lists, or as npz, not as {arrival.format}")
+        frame, schema = read_signal_batch(arrival, bare, ids_needed=False)
     except BadBatch as bad:
         raise ValueError(f"{arrival.name}: {bad.reason}") from None
     frame = frame.with_columns(pl.col(bare.element, bare.session).fill_null(""))
     for row, reason in broken_signals(frame, schema, bare).items():
         raise ValueError(f"{arrival.name}, row {row + 1}: {reason}")
     return frame, schema
+
+
+def without_absent(arrival: Arrival, config: SignalDataConfig) -> SignalDataConfig:
+    """The config without the keypoints and the annotator that a file lacks; raises BadBatch where it is broken."""
+    if arrival.format == "npz":
+        arrays = read_npz(arrival.content)
+        there = {*arrays, *_split_keypoints(arrays)}
+    else:
+        there = {name.strip() for name in _read_parquet(arrival.content).columns}
+    annotator = config.annotator if config.annotator in there else None
+    kept = {"keypoints": [name for name in config.keypoints if name in there], "annotator": annotator}
+    return config.model_copy(update={**kept, "weights": config.weights if annotator else {}})
 
 
 def signal_frame(
@@ -116,15 +126,18 @@ def _one_each(arrays: Arrays, name: str) -> pl.Series:
 def _from_parquet(
     content: bytes, config: SignalDataConfig, *, ids_needed: bool = True
 ) -> tuple[pl.DataFrame, SignalSchema]:
-    try:
-        frame = pl.read_parquet(BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError):
-        raise BadBatch(broken_parquet(content)) from None
-    frame = frame.rename(lambda name: name.strip())
+    frame = _read_parquet(content).rename(lambda name: name.strip())
     others = _others(config, None if ids_needed else frame.columns)
     _refuse_absent([*config.signals, *others], frame.columns, "column")
     channels = [channel for name in config.signals for channel in _list_channels(frame[name], len(config.signals))]
     return _frame(channels, {name: frame[name] for name in others}, config)
+
+
+def _read_parquet(content: bytes) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(BytesIO(content))
+    except (pl.exceptions.PolarsError, OSError):
+        raise BadBatch(broken_parquet(content)) from None
 
 
 def _list_channels(column: pl.Series, columns: int) -> list[pl.Series]:

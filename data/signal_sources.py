@@ -11,7 +11,7 @@ from data.bad_batch import BadBatch
 from data.npz_files import read_npy, read_npz
 from data.signal_checks import broken_signals, signals_of
 from data.signal_config import SignalDataConfig
-from data.signal_files import KEYPOINT_NAMES, KEYPOINTS, read_signal_batch
+from data.signal_files import KEYPOINT_NAMES, KEYPOINTS, read_signal_batch, without_absent
 from data.signals import Signals, make_signals
 from data.sources import Arrival, read_arrival
 
@@ -20,11 +20,12 @@ SUFFIXES = (".npy", ".csv", ".parquet")
 _ANNOTATOR = "annotator"
 
 
-def read_signals(source: Path, config: SignalDataConfig | None = None) -> Signals:
+def read_signals(source: Path, config: SignalDataConfig | None = None, *, labelled: bool = True) -> Signals:
     """Signals of an npz or a Parquet file, or of a folder.
 
     config: which columns or arrays are what; None takes those named as the fields of `SignalDataConfig` by default,
-    and of an npz all its `keypoint_names` and its `annotator`. Keypoints count by the config's weights.
+    and of an npz all its `keypoint_names` and its `annotator`. Keypoints count by the config's weights. labelled: a
+    file must have all that the config names; else keypoints, annotator and ids may be missing.
     A folder holds one signal a file, ELEMENT/SESSION/NAME with the ending .npy (C, T) or (T,), .csv or .parquet (a
     column a channel), and beside the elements `keypoints.csv`: a column `file`, one for each keypoint with positions
     in samples (empty: not annotated), and perhaps `annotator`; config is not asked.
@@ -35,9 +36,12 @@ def read_signals(source: Path, config: SignalDataConfig | None = None) -> Signal
     arrival = read_arrival(source)
     try:
         asked = _config_for(arrival) if config is None else config
-        frame, schema = read_signal_batch(arrival, asked)
+        asked = asked if labelled else without_absent(arrival, asked)
+        frame, schema = read_signal_batch(arrival, asked, ids_needed=labelled)
     except BadBatch as bad:
         raise ValueError(f"{source}: {bad.reason}") from None
+    if not labelled:
+        frame = frame.with_columns(pl.col(asked.element, asked.session).fill_null(""))
     broken = broken_signals(frame, schema, asked)
     if broken:
         row, reason = next(iter(broken.items()))

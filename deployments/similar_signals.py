@@ -52,9 +52,9 @@ class Embedder:
         """Of the model file."""
         return hashlib.sha256(self.onnx).hexdigest()
 
-    def represent(self, file: Path) -> RepresentedFile:
+    def represent(self, file: Path, *, labelled: bool = True) -> RepresentedFile:
         """Embeddings and keypoints of a file's signals. Raises ValueError as `read_signals` and the model do."""
-        signals, model = read_signals(file, self.config), SignalModel(self.onnx)
+        signals, model = read_signals(file, self.config, labelled=labelled), SignalModel(self.onnx)
         found = represent_with(model, signals)
         return RepresentedFile(
             signals,

@@ -245,3 +245,15 @@ def test_stored_rows_have_their_part_and_number() -> None:
     marked = mark_signals(frame, schema, SignalHoldout(share=0.5), 3)
     assert marked["lehr_batch"].to_list() == [3, 3]
     assert set(marked["lehr_split"]) <= {"train", "holdout"}
+
+
+@pytest.mark.parametrize("absent", [["off"], ["on", "off", "by"], ["machine", "shift", "on", "off", "by"]])
+def test_what_is_only_looked_at_needs_neither_keypoints_nor_ids(tmp_path: Path, absent: list[str]) -> None:
+    file = tmp_path / "asked.parquet"
+    file.write_bytes(parquet({name: values for name, values in ROWS.items() if name not in absent}).content)
+    with pytest.raises(ValueError, match="missing"):
+        read_signals(file, CONFIG)
+    signals = read_signals(file, CONFIG, labelled=False)
+    assert list(signals.keypoints) == [name for name in ("on", "off") if name not in absent]
+    assert signals.element_ids_N.tolist() == (["", ""] if "machine" in absent else ["7", "8"])
+    assert signals.signal(1).tolist() == [[2.0] * 12, [4.0] * 12]

@@ -125,6 +125,8 @@ def test_a_pipeline_file_stands_for_its_champion(tmp_path: Path, old: Signals) -
     index_command(tmp_path / "named.npz", index=tmp_path / "index", model=pipeline, home=home)
     assert len(open_index(tmp_path / "index")) == len(old)
     similar(tmp_path / "named.npz", index=tmp_path / "index")
+    np.savez(tmp_path / "bare.npz", signals=arrays["signals"], lengths=arrays["lengths"])
+    similar(tmp_path / "bare.npz", index=tmp_path / "index")
     pipeline.write_text("name: cycles\ntask: regression\ndata: {target: y}\n")
     with pytest.raises(ValueError, match="task: regression has no embeddings; allowed is task: representation"):
         open_embedder(pipeline, settings)
