@@ -27,7 +27,7 @@ from learning.randomness import seeded
 from learning.representation_config import RepresentationConfig
 from learning.schedules import epoch_rates
 from learning.signal_augmentation import augment_signals
-from learning.state import Best
+from learning.state import Best, Ending
 from models.hierarchical import HierarchicalSignalNet, Representation
 
 Batches = Callable[[int], Iterator[list[int]]]
@@ -38,7 +38,7 @@ Penalty = Callable[[SignalBatch, Representation], Tensor]
 
 
 @dataclass
-class RepresentationTraining:
+class RepresentationTraining(Ending[RepresentationConfig]):
     """One training of a network, in place; its normaliser is fitted already.
 
     batches: of an epoch, by its number from 1. held_out: batches that early stopping looks at; none: the last weights
@@ -69,25 +69,6 @@ class RepresentationTraining:
         )
         self._average = None if config.ema_decay is None else MovingAverage(self._weights(), config.ema_decay)
         self._listeners = listeners_of(self.callbacks)
-
-    @property
-    def epochs(self) -> int:
-        """So many at most."""
-        return self.config.epochs
-
-    def stop(self, outcome: str) -> None:
-        """End the training before its next batch: `paused` or `cancelled`."""
-        self.stopped = outcome
-
-    @property
-    def outcome(self) -> str | None:
-        """How the training ended; None while there is something left to do."""
-        if self.stopped is not None:
-            return self.stopped
-        if len(self.history) >= self.epochs:
-            return "completed"
-        waits = len(self.history) - self.best.better_epoch
-        return "stopped_early" if self.held_out and waits >= self.config.patience else None
 
     def run(self) -> Training:
         """Train until the epochs are over, nothing gets better any more or a callback stops it; the best weights stay.

@@ -3,6 +3,7 @@
 import math
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +12,10 @@ from torch import Tensor, nn
 from learning.averaging import MovingAverage
 from learning.config import TrainingConfig
 from learning.metrics import EpochMetrics
+from learning.representation_config import RepresentationConfig
 from models.network import Network
+
+ConfigT = TypeVar("ConfigT", TrainingConfig, RepresentationConfig)
 
 
 @dataclass
@@ -32,8 +36,36 @@ class Best:
             self.better_loss, self.better_epoch = loss, epoch
 
 
+class Ending(Generic[ConfigT]):
+    """How a training ends, whatever it trains: it is stopped, its epochs are over, or nothing gets better any more."""
+
+    config: ConfigT
+    history: list[EpochMetrics]
+    best: Best
+    stopped: str | None
+
+    @property
+    def epochs(self) -> int:
+        """So many at most."""
+        return self.config.epochs
+
+    def stop(self, outcome: str) -> None:
+        """End the training before its next batch: `paused` or `cancelled`."""
+        self.stopped = outcome
+
+    @property
+    def outcome(self) -> str | None:
+        """How the training ended; None while there is something left to do."""
+        if self.stopped is not None:
+            return self.stopped
+        if len(self.history) >= self.epochs:
+            return "completed"
+        waits = len(self.history) - self.best.better_epoch
+        return "stopped_early" if self.best.epoch > 0 and waits >= self.config.patience else None
+
+
 @dataclass
-class TrainingState:
+class TrainingState(Ending[TrainingConfig]):
     """A training at one moment, between two batches.
 
     seed: from it the order of each epoch follows. epoch: the one at work, from 1. step: its finished batches. loss: of
@@ -56,27 +88,6 @@ class TrainingState:
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
     best: Best = field(default_factory=Best)
     stopped: str | None = None
-
-    @property
-    def epochs(self) -> int:
-        """So many at most."""
-        return self.config.epochs
-
-    def stop(self, outcome: str) -> None:
-        """End the training before its next batch: `paused` or `cancelled`."""
-        self.stopped = outcome
-
-    @property
-    def outcome(self) -> str | None:
-        """How the training ended; None while there is something left to do."""
-        if self.stopped is not None:
-            return self.stopped
-        if self.epoch > self.config.epochs:
-            return "completed"
-        validated = self.best.epoch > 0
-        if validated and self.epoch - 1 - self.best.better_epoch >= self.config.patience:
-            return "stopped_early"
-        return None
 
     def generator(self, epoch: int) -> torch.Generator:
         """The randomness that belongs to an epoch's order; 0: to what is held back."""
