@@ -27,7 +27,7 @@ from learning.federation.sharing import SharedPart, Vector
 from learning.federation.sources import NodeData
 from learning.federation.units import put_given, put_units, sums_of
 from learning.normalisation import fit_normalisers
-from learning.randomness import seeded
+from learning.randomness import drawing_from
 from models.network import Network
 
 
@@ -64,6 +64,7 @@ class Node:
         """Make ready for a plan; raises ValueError where this node's data do not fit it."""
         self.samples: Samples = self.data.among(plan.sensors, plan.labels)
         self._has_C = np.isin(plan.sensors, self.data.sensors)
+        self._has_units = False
         self.network: Network = plan.fresh_network()
         self.part = SharedPart(self.network, plan.federation.personal)
         match plan.federation.units:
@@ -181,15 +182,16 @@ class Node:
 
     def _receive(self, asked: Message) -> None:
         """Stand where the coordinator stands."""
-        if "mean" in asked.arrays:
+        if "mean" in asked.arrays and not self._has_units:  # they stay the same as long as the plan does
             put_units(self.network, asked.arrays["mean"], asked.arrays["std"])
+            self._has_units = True
         self.part.write(asked.arrays["state"])
 
     def _learn(self, asked: Message, before_P: Vector) -> Steps:
         training, federation = self.plan.training, self.plan.federation
         rate = rate_of(training, asked.round, federation.rounds)
         goes_on = self._until(federation.node_seconds)
-        with seeded(federation.seed, _number(self.name, asked.round)):
+        with drawing_from(_number(f"{federation.seed} {self.name}", asked.round)):
             match federation.privacy:
                 case RecordPrivacy() as privacy:
                     seed = None if privacy.seed is None else [privacy.seed, _number(self.name, asked.round)]
@@ -268,4 +270,4 @@ class Node:
 
 
 def _number(name: str, round_number: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{name} {round_number}".encode()).digest()[:6], "big")
+    return int.from_bytes(hashlib.sha256(f"{name} {round_number}".encode()).digest()[:8], "big")
