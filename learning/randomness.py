@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -10,18 +10,14 @@ import torch
 _ALONE = threading.RLock()
 
 
-def seeded(seed: int, batch_number: int) -> AbstractContextManager[None]:
-    """As `drawing_from`, a number that is made of both."""
-    return drawing_from(int(np.random.SeedSequence([seed, batch_number]).generate_state(1, np.uint64)[0]))
-
-
 @contextmanager
-def drawing_from(entropy: int) -> Generator[None]:
-    """Inside, torch's generator is seeded with 64 bits and one thread computes; afterwards all is as before.
+def seeded(seed: int, batch_number: int) -> Generator[None]:
+    """Inside, torch's generator is seeded from both numbers and one thread computes; afterwards all is as before.
 
     One thread: small networks train faster on it, and the same sums come out bit for bit. The generator is the
     process's, so of several threads that ask for it one learns at a time.
     """
+    entropy = int(np.random.SeedSequence([seed, batch_number]).generate_state(1, np.uint64)[0])
     generator = torch.random.default_generator
     with _ALONE:
         before, threads = generator.get_state(), torch.get_num_threads()

@@ -27,7 +27,7 @@ from learning.federation.sharing import SharedPart, Vector
 from learning.federation.sources import NodeData
 from learning.federation.units import put_given, put_units, sums_of
 from learning.normalisation import fit_normalisers
-from learning.randomness import drawing_from
+from learning.randomness import seeded
 from models.network import Network
 
 
@@ -191,7 +191,7 @@ class Node:
         training, federation = self.plan.training, self.plan.federation
         rate = rate_of(training, asked.round, federation.rounds)
         goes_on = self._until(federation.node_seconds)
-        with drawing_from(_number(f"{federation.seed} {self.name}", asked.round)):
+        with seeded(federation.seed, _number(self.name, asked.round)):
             match federation.privacy:
                 case RecordPrivacy() as privacy:
                     seed = None if privacy.seed is None else [privacy.seed, _number(self.name, asked.round)]
@@ -270,4 +270,4 @@ class Node:
 
 
 def _number(name: str, round_number: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{name} {round_number}".encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(f"{name} {round_number}".encode()).digest()[:6], "big")
