@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from commands.opening import console, settings_at
+from data.files import write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,7 +91,7 @@ def similar(
     table = nearest_named(search, opened, found, neighbours)
     _print(table, file)
     if csv is not None:
-        table.write_csv(csv)
+        write_whole(csv, table.write_csv().encode())
         console.print(f"all that was found: {csv}")
     if html is not None:
         from monitoring.signals_page import write_signals_page
