@@ -1,8 +1,12 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and names for them."""
 
 import os
+import re
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -38,3 +42,10 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def folder_name(name: str) -> str:
+    """A name's folder, which no other name has: the name itself where that can be one, else with a hash behind it."""
+    if _PLAIN.fullmatch(name):
+        return name
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:80]}.{sha256(name.encode()).hexdigest()[:12]}"

@@ -63,7 +63,7 @@ def test_what_is_not_there_stays_so_and_the_others_agree_without_it() -> None:
     np.testing.assert_array_equal(np.isnan(agreed_NK), np.isnan(found_NK))
     of_last_N = groups_N == groups_N[-1]
     two = {name: p_N[of_last_N] for name, p_N in named(found_NK).items() if name != "fall"}
-    without_NK = stacked(agreed_positions(two), groups_N[of_last_N]))
+    without_NK = stacked(agreed_positions(two, groups_N[of_last_N]))
     assert agreed_NK[of_last_N][:, :2] == pytest.approx(without_NK, abs=1e-3, nan_ok=True)
 
 
