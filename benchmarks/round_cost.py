@@ -1,14 +1,15 @@
 """What a round of ten nodes costs beside its local training, in one process, plain and with secure aggregation.
 
-`python -m benchmarks.round_cost [--seeds 3]`: the seconds of ten rounds of ten glass lines over those of the nodes' own
-gradient steps (an MLP of 3,428 weights, batches of 64), by how long a node learns in a round. The rest is asking,
-checking, summing and, where it is secure, shares and masks. Writes benchmarks/out/round_cost.json (a minute).
+`python -m benchmarks.round_cost [--seeds 3]`: the processor's seconds in ten rounds of ten glass lines over those in
+the nodes' own gradient steps (an MLP of 3,428 weights, batches of 64), by how long a node learns in a round. The rest
+is asking, checking, summing and, where it is secure, shares and masks; nothing waits for a disk or a network here.
+Writes benchmarks/out/round_cost.json (a minute).
 """
 
 import argparse
 from collections.abc import Mapping
 from statistics import median
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import torch
@@ -24,13 +25,13 @@ SIZES = ((1, 1), (2, 1), (3, 1), (3, 2), (3, 4))
 
 
 def cost(stream: Stream, seed: int, rounds: int, secure: bool, epochs: int = 1) -> tuple[float, float]:
-    """Seconds of all rounds over those of the nodes' gradient steps, and milliseconds of a node's steps in a round."""
+    """The processor's time in all rounds over that in nodes' steps, and a node's milliseconds of steps in a round."""
     inside, original = [0.0], node_module.learn_locally
 
     def timed(*given: Any) -> Any:
-        began = perf_counter()
+        began = process_time()
         steps = original(*given)
-        inside[0] += perf_counter() - began
+        inside[0] += process_time() - began
         return steps
 
     began: list[float] = []
@@ -38,7 +39,7 @@ def cost(stream: Stream, seed: int, rounds: int, secure: bool, epochs: int = 1) 
     def noting(nodes: Mapping[str, Participant]) -> Ask:
         def ask(kind: str, number: int, questions: Mapping[str, bytes]) -> Any:
             if number == 1 and not began:  # all have joined
-                began.append(perf_counter())
+                began.append(process_time())
             return ask_in_turn(nodes)(kind, number, questions)
 
         return ask
@@ -46,7 +47,7 @@ def cost(stream: Stream, seed: int, rounds: int, secure: bool, epochs: int = 1) 
     node_module.learn_locally = timed
     try:
         together(stream, seed, rounds, secure=secure, local_epochs=epochs, ask=noting)
-        return (perf_counter() - began[0]) / inside[0], 1e3 * inside[0] / rounds / len(stream.learned)
+        return (process_time() - began[0]) / inside[0], 1e3 * inside[0] / rounds / len(stream.learned)
     finally:
         node_module.learn_locally = original
 
