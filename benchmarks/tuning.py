@@ -35,11 +35,11 @@ from learning.search.defaults import DEFAULT_SPACES
 from learning.search.objectives import Objective
 from learning.search.parsing import parse_space
 from learning.search.results import Tuned
+from learning.search.row_material import predict
 from learning.search.running import run_search
 from learning.search.samplers import Sampler
 from learning.search.space import Point
 from learning.search.study import Measured, Search
-from learning.search.trainings import predict
 from learning.tuning import AutoMLTuner
 from learning.validation import split_blocks
 from models.config import LstmConfig, ModelConfig
