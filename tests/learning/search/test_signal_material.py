@@ -1,5 +1,6 @@
 """What of signals is held out to score by, and how a network that is stopped early is looked at."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +13,9 @@ from data.synthetic_signals import SignalPlan, synthetic_signals
 from deployments.measuring import measure_exported_signals
 from learning.representation import fit_representation
 from learning.representation_config import RepresentationConfig
-from learning.search.signal_material import SignalMaterial
-from learning.search.trainings import Look, TooLittleError
+from learning.search.signal_material import SIGNAL_KEYS, SignalMaterial
+from learning.search.template import Template
+from learning.search.trainings import Look, TooLittleError, Trainings
 from models.config import HierarchicalConfig
 from monitoring.performance import SignalMetric
 from monitoring.representation import SignalScore
@@ -97,3 +99,13 @@ def test_a_look_is_at_what_would_be_served_and_what_is_learned_goes_on(tmp_path:
     assert raw != split.score(network), "the moving average"
     resumed, _ = split.learn(MODEL, TRAINING, Look(3, None), tmp_path / "checkpoints")
     assert split.score(resumed) == split.score(whole.network)
+
+
+def test_another_process_measures_the_same(tmp_path: Path) -> None:
+    template = Template(SIGNAL_KEYS, MODEL.model_dump(mode="json"), TRAINING.model_dump(mode="json"))
+    names = ("score", "cost")
+    here = Trainings(material(6, 4, "session", "keypoint_mae").split(0), template, names, tmp_path / "here", 3)
+    there = replace(pickle.loads(pickle.dumps(here)), folder=tmp_path / "there")
+    point = {"lambda_metric": 0.5}
+    assert here(point, 1, None).values == there(point, 1, None).values
+    assert here(point, 3, None).values == there(point, 3, None).values
