@@ -42,7 +42,7 @@ from learning.fitting import fit
 from learning.normalisation import fit_normalisers
 from learning.optimisers import Sgd
 from learning.randomness import seeded
-from learning.search.trainings import predict
+from learning.search.row_material import predict
 from learning.validation import split_blocks
 from models.config import MlpConfig
 from models.network import Network, build_network

@@ -5,7 +5,6 @@ Shapes: N held-out signals.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,6 @@ from monitoring.performance import LOWER_IS_BETTER, SignalMetric, gain
 from monitoring.representation import SignalScores, chance, gain_bounds, score_signals
 
 ENOUGH_SIGNALS = 20
-_WARM_UP_RUNS, _MEASURED_RUNS = 3, 20
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def _evidence(
         scores(candidate.model),
         None if champion is None else scores(champion.model),
         _remembered(line, candidate.memory, held_out),
-        _latency_ms(candidate.model, held_out),
+        candidate.model.latency_ms(held_out.longest()),
         len(candidate.onnx) / 1e6,
         parity_error,
         line.config.training.seed,
@@ -133,17 +131,6 @@ def _remembered(line: SignalLine, memory: Signals, held_out: Signals) -> int:
     )
     never = set(held)
     return sum(ids in never for ids in kept)
-
-
-def _latency_ms(model: SignalModel, signals: Signals) -> float:
-    """The median time of one prediction for the longest held-out signal, after a warm-up."""
-    longest = np.ascontiguousarray(signals.signal(int(signals.lengths_N.argmax()))[None])
-    seconds: list[float] = []
-    for _ in range(_WARM_UP_RUNS + _MEASURED_RUNS):
-        started = perf_counter()
-        model.represent(longest)
-        seconds.append(perf_counter() - started)
-    return 1000 * float(np.median(seconds[_WARM_UP_RUNS:]))
 
 
 def _threshold(metric: SignalMetric, limit: float, evidence: SignalEvidence) -> Check:

@@ -5,7 +5,7 @@ Shapes: B samples, K classes.
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ SignalMetric = Literal[
     "keypoint_within",
 ]
 """Of representations (`monitoring.representation`)."""
+SIGNAL_METRICS: tuple[SignalMetric, ...] = get_args(SignalMetric)
 AnyMetric = Metric | SignalMetric
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {

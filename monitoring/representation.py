@@ -80,6 +80,22 @@ def score_signals(
     return SignalScores(values)
 
 
+@dataclass(frozen=True)
+class SignalScore:
+    """How representations are scored by one metric; within, judges: as `score_signals` has them."""
+
+    metric: SignalMetric
+    within: float = 5.0
+    judges: tuple[str, ...] | None = None
+
+    def __call__(
+        self, embeddings_NE: NDArray[np.float32], positions: Mapping[str, NDArray[np.float32]], signals: Signals
+    ) -> float | None:
+        """The score of all signals; None where none of them has one. Raises ValueError for what is not finite."""
+        judges = None if self.judges is None else list(self.judges)
+        return score_signals(embeddings_NE, positions, signals, self.within, judges=judges).score(self.metric)
+
+
 def signal_losses(metric: SignalMetric, scores: SignalScores) -> Floats:
     """What each signal costs under the metric (N,), NaN where it has no value: their mean falls as it improves."""
     values_NS = scores.values[metric]

@@ -27,8 +27,9 @@ def tuning_lines(result: Result) -> list[str]:
     """Why the pick is the pick, what came of it, and what to put into the pipeline file."""
     stopped = count_stopped(result)
     points = len({str(trial["point"]) for trial in result["trials"]})
+    unit = "signals" if result["task"] == "representation" else "samples"
     lines = [
-        f"{points} points on {result['rows']:,} samples in {result['seconds']:.1f} s, {stopped} of them stopped early",
+        f"{points} points on {result['rows']:,} {unit} in {result['seconds']:.1f} s, {stopped} of them stopped early",
         f"picked: {result['why']}",
         *(f"note: {note}" for note in result["notes"]),
     ]

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,10 @@ class Choice:
     def draw(self, rng: np.random.Generator) -> Any:
         """A value at random."""
         return self.values[int(rng.integers(len(self.values)))]
+
+    def with_value(self, value: Any) -> "Choice":
+        """The same with one value more, where it is not there."""
+        return self if value in self.values else replace(self, values=[*self.values, value])
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,13 @@ class Range:
             else listed[int(rng.integers(len(listed)))]
         )
 
+    def with_value(self, value: Any) -> "Range":
+        """The same as far as a value, where that is a number that it may end at."""
+        fits = _is_number(value) and (isinstance(value, int) or not self.whole) and (value > 0 or not self.log)
+        if not fits or self.step is not None:
+            return self
+        return replace(self, low=min(self.low, value), high=max(self.high, value))
+
 
 def LogRange(low: float, high: float, when: Mapping[str, Sequence[Any]] = _NOWHERE) -> Range:
     """A range in which each decade is as likely as the next."""
@@ -174,6 +185,12 @@ class SearchSpace:
                     return None
                 point[name] = values[name]
         return point if self.holds(point) else None
+
+    def with_values(self, values: Mapping[str, Any]) -> "SearchSpace":
+        """The space with these values in it, as far as its parameters can have them."""
+        return SearchSpace(
+            {name: p.with_value(values[name]) if name in values else p for name, p in self.parameters.items()}
+        )
 
     def listed(self, most: int = MOST_LISTED) -> list[Point] | None:
         """All points in order; None where there are more than `most`."""

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.signals import Signals
+from data.synthetic_signals import SignalPlan, synthetic_signals
 from learning.config import TrainingConfig
 from learning.fitting import fit
 from learning.normalisation import fit_normalisers
+from learning.representation_config import RepresentationConfig
 from learning.search.space import LogRange, Range
 from learning.search.trainings import Trainings
 from learning.tuning import AutoMLTuner
@@ -59,6 +63,57 @@ def test_every_network(architecture: str, task: str) -> None:
     model, training = tuner.configs()
     assert model.architecture == architecture
     assert training.learning_rate == best["learning_rate"]
+
+
+SIGNALS = RepresentationConfig(epochs=9, batches=2, p_elements=4, k_samples=3, held_out=0.0)
+NESTED = {"loss.metric": ["factored_contrastive", "contrastive"], "channels": [[4], [8]], "lambda_metric": [0.3, 1.0]}
+
+
+def machines() -> Signals:
+    return synthetic_signals(SignalPlan(tuple(range(8)), (0, 1, 2), signals=4, samples=24), seed=2)
+
+
+def test_signals_are_searched_like_rows(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"trials": 6, "training": SIGNALS, "metric": "keypoint_mae", "finalists": 1}
+    halved, whole = (AutoMLTuner(halving=h, storage=tmp_path / f"{h}.journal", **how) for h in (True, False))
+    best = halved.optimize_hierarchical_hyperparameters(machines(), NESTED, by="element")
+    whole.optimize_hierarchical_hyperparameters(machines(), NESTED, by="element")
+    result, in_full = halved.result, {t.key: t for t in whole.result.trials}
+    survivors = [t for t in result.trials if t.epochs == 9]
+    assert {t.epochs for t in result.trials} == {1, 3, 9}
+    assert 1 <= len(survivors) < 6
+    for trial in survivors:  # as if they had never been stopped
+        assert trial.values == in_full[trial.key].values
+        assert trial.details["samples"] == in_full[trial.key].details["samples"]
+    assert (result.best.values or {})["score"] == min((t.values or {})["score"] for t in survivors)
+    model, training = halved.hierarchical_configs()
+    assert (model.channels, training.loss.metric) == (best["channels"], best["loss.metric"])
+    with pytest.raises(ValueError, match="over signals: ask hierarchical_configs"):
+        halved.configs()
+
+
+def test_the_usual_space_of_signals_holds_the_defaults_and_all_that_is_measured() -> None:
+    names = ("score", "latency_ms", "size_mb", "cost")
+    short = SIGNALS.model_copy(update={"epochs": 1, "batches": 1})
+    tuner = AutoMLTuner(trials=2, training=short, objectives=names)
+    point = tuner.optimize_hierarchical_hyperparameters(machines())
+    assert {"lambda_metric", "decoder", "loss.metric"} <= set(point)
+    assert tuner.result.baseline is not None
+    assert all(set(t.values or {}) == set(names) for t in tuner.result.trials)
+    bare = replace(machines(), keypoints={})
+    quick = AutoMLTuner(trials=1, training=short)
+    assert not {"lambda_metric", "decoder"} & set(quick.optimize_hierarchical_hyperparameters(bare))
+
+
+def test_what_is_asked_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="training: give a RepresentationConfig, not a TrainingConfig"):
+        AutoMLTuner(trials=1, training=FAST).optimize_hierarchical_hyperparameters(machines())
+    with pytest.raises(ValueError, match="training: give a TrainingConfig, not a RepresentationConfig"):
+        AutoMLTuner(trials=1, training=SIGNALS).optimize_mlp_hyperparameters(make_history(range(1, 2), "regression"))
+    with pytest.raises(ValueError, match="metric: rmse does not fit representation; allowed are element_recall_at_1"):
+        AutoMLTuner(trials=1, metric="rmse").optimize_hierarchical_hyperparameters(machines())
+    with pytest.raises(ValueError, match=r"search_space\.units: nothing is configured by it"):
+        AutoMLTuner(trials=1).optimize_hierarchical_hyperparameters(machines(), {"units": [8]})
 
 
 def test_the_same_again_to_the_bit_and_without_a_second_training(
