@@ -18,7 +18,7 @@ REPRESENTATION = "representation"
 
 
 class RepresentationGate(AnyGate):
-    """What a candidate must pass. Losses are in points of the metric; of keypoint_mae a share of the champion's.
+    """What a candidate must pass. Losses are in points of the metric; of keypoints' errors a share of the champion's.
 
     The metric decides; on every other metric of the held-out signals a candidate must not clearly lose.
     """

@@ -17,6 +17,8 @@ SignalMetric = Literal[
     "session_recall_at_1",
     "session_map_at_r",
     "keypoint_mae",
+    "keypoint_median",
+    "keypoint_p90",
     "keypoint_within",
 ]
 """Of representations (`monitoring.representation`)."""
@@ -27,9 +29,9 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"),
     "regression": ("rmse", "mae"),
 }
-LOWER_IS_BETTER: frozenset[AnyMetric] = frozenset({"log_loss", "rmse", "mae", "keypoint_mae"})
-SHARES: frozenset[AnyMetric] = frozenset({"rmse", "mae", "keypoint_mae"})
+SHARES: frozenset[AnyMetric] = frozenset({"rmse", "mae", "keypoint_mae", "keypoint_median", "keypoint_p90"})
 """Those whose gain is a share of the old score."""
+LOWER_IS_BETTER: frozenset[AnyMetric] = SHARES.union({"log_loss"})
 CLASS_METRICS: frozenset[Metric] = frozenset({"balanced_accuracy", "macro_f1"})
 
 Predictions = NDArray[np.float32]

@@ -6,6 +6,7 @@ import pytest
 from data.signals import Signals, make_signals
 from deployments.representation_pipeline import RepresentationGate
 from deployments.signal_judging import SignalEvidence, judge
+from monitoring.performance import SignalMetric
 from monitoring.representation import SignalScores, score_signals
 
 ELEMENTS, SESSIONS, EACH = 6, 4, 4
@@ -32,6 +33,7 @@ def evidence(candidate: SignalScores, champion: SignalScores | None, signals: Si
     return SignalEvidence(signals, candidate, champion, 0, 1.0, 1.0, 1e-6, 0)
 
 
+KEYPOINT_METRICS: tuple[SignalMetric, ...] = ("keypoint_mae", "keypoint_median", "keypoint_p90", "keypoint_within")
 GATE = RepresentationGate(thresholds={"element_recall_at_1": 0.5, "keypoint_mae": 5}, resamples=200)
 
 
@@ -63,7 +65,7 @@ def test_a_worse_candidate_is_refused_and_a_better_one_passes(seed: int) -> None
 def test_a_clear_loss_on_another_metric_refuses(seed: int) -> None:
     signals = held_out(seed)
     before, blurred = scores(signals, 0.4, 1, seed), scores(signals, 0.4, 3, seed)
-    assert failed(GATE, evidence(blurred, before, signals)) <= {"loss_keypoint_mae", "loss_keypoint_within"}
+    assert failed(GATE, evidence(blurred, before, signals)) <= {f"loss_{metric}" for metric in KEYPOINT_METRICS}
     assert "loss_keypoint_mae" in failed(GATE, evidence(blurred, before, signals))
 
 
@@ -92,7 +94,7 @@ def test_elements_may_be_what_is_drawn_again() -> None:
 def test_thresholds_look_back_to_signals_that_somebody_annotated() -> None:
     signals = held_out()
     told = dict(scores(signals, 0.3, 1, 0).values)
-    for metric in ("keypoint_mae", "keypoint_within"):
+    for metric in KEYPOINT_METRICS:
         told[metric] = np.where(signals.batches_N[:, None] == 1, told[metric], np.nan)
     found = evidence(SignalScores(told), None, signals)
     assert failed(GATE, found) == set()

@@ -153,7 +153,7 @@ def test_signals_through_the_whole_loop(plant: Plant, monkeypatch: pytest.Monkey
     assert second["score_before"]["element_recall_at_1"] > 0.5
     assert set(second["score_before"]) == {
         "element_recall_at_1", "element_map_at_r", "session_recall_at_1", "session_map_at_r", "keypoint_mae",
-        "keypoint_within",
+        "keypoint_median", "keypoint_p90", "keypoint_within",
     }  # fmt: skip
     assert second["drift"]["note"] == "new elements: m08"
     assert (second["triage"]["cause"], second["triage"]["reason"]) == ("regime", "m08")
