@@ -9,6 +9,7 @@ Shapes: B samples, L window length, C features.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,13 @@ class AutoMLTuner:
     ) -> None:
         if sampler not in SAMPLERS:
             raise ValueError(f"sampler: {sampler!r} is none of {', '.join(SAMPLERS)}")
+        for name, given in {"trials": trials, "processes": processes, "finalists": finalists}.items():
+            if given < 1:
+                raise ValueError(f"{name}: {given} is less than 1")
+        if minutes is not None and not 0 < minutes < math.inf:
+            raise ValueError(f"minutes: {minutes!r} is no time above 0")
+        if isinstance(storage, Path) and storage.is_dir():
+            raise ValueError(f"storage: {storage} is a folder; give the path of a journal in it, or a database's URL")
         self._trials, self._minutes, self._workers = trials, minutes, dask or processes
         self._sampler: Sampler = sampler
         self._objectives, self._metric, self._seed = tuple(objectives), metric, seed
@@ -143,6 +151,8 @@ class AutoMLTuner:
         search_space: by name what may be tried, as `learning.search.parsing.parse_space` reads it; None: what usually
         matters for the network. Raises ValueError for mistakes in either.
         """
+        if architecture not in DEFAULT_SPACES:
+            raise ValueError(f"architecture: {architecture!r} is none of {', '.join(DEFAULT_SPACES)}")
         training = self._training_of(TrainingConfig)
         samples, task, outputs = _samples_of(training_data)
         metric = self._metric_of(METRICS[task], task)
@@ -188,9 +198,9 @@ class AutoMLTuner:
         self, material: Material[Any], template: Template[Any, Any], space: SearchSpace, metric: AnyMetric
     ) -> Point:
         check_space(space, template)
-        self._template = template
         search = self._search(material, template, space, metric)
         self._tuned = find(search, material, template, self._finalists, self._workers, self._minutes)
+        self._template = template
         return dict(self._tuned.best.point)
 
     def _search(
@@ -224,7 +234,7 @@ def _samples_of(training_data: Any) -> tuple[Samples, Task, int]:
         case Samples():
             samples = training_data
         case (inputs, targets):
-            samples = _from_arrays(np.asarray(inputs, dtype=np.float32), np.asarray(targets))
+            samples = _from_arrays(_array("readings", inputs, np.float32), _array("targets", targets))
         case _:
             raise ValueError(
                 f"training_data: a {type(training_data).__name__} is neither Samples nor a pair of readings and targets"
@@ -237,19 +247,34 @@ def _samples_of(training_data: Any) -> tuple[Samples, Task, int]:
     return samples, "classification", classes
 
 
+def _array(what: str, given: Any, dtype: type[Any] | None = None) -> np.ndarray:
+    try:
+        array = np.asarray(given, dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"training_data: {what} are no array of numbers: {error}") from None
+    if array.dtype == object:
+        raise ValueError(f"training_data: {what} are objects of several types; give numbers, or names of classes")
+    return array
+
+
 def _from_arrays(inputs: np.ndarray, targets: np.ndarray) -> Samples:
-    if inputs.ndim not in (2, 3) or len(inputs) != len(targets):
+    values = np.issubdtype(targets.dtype, np.floating)
+    if inputs.ndim not in (2, 3) or len(inputs) != len(targets) or targets.ndim not in ((1, 2) if values else (1,)):
         raise ValueError(
             f"training_data: readings {inputs.shape} and targets {targets.shape} do not fit; give (B, C) or (B, L, C), "
             f"and one target each"
         )
+    if np.isinf(inputs).any() or np.isnan(inputs).all():
+        raise ValueError("training_data: readings are infinite, or all are missing (NaN)")
+    if values and not np.isfinite(targets).all():
+        raise ValueError("training_data: targets have to be finite")
     length = inputs.shape[1] if inputs.ndim == 3 else 1
-    if not np.issubdtype(targets.dtype, np.floating):
+    if not values:
         targets = np.unique(targets, return_inverse=True)[1].astype(np.int64)
     return Samples(
         torch.from_numpy(inputs.reshape(-1, inputs.shape[-1]).copy()),
         torch.arange(len(inputs)) * length,
         length,
-        torch.from_numpy(targets.astype(np.float32 if np.issubdtype(targets.dtype, np.floating) else np.int64)),
+        torch.from_numpy(targets.astype(np.float32 if values else np.int64)),
         torch.ones(len(inputs), dtype=torch.int64),
     )

@@ -27,7 +27,7 @@ from models.config import ModelConfig
 from models.network import Network, build_network
 
 HELD_OUT_BLOCKS, HELD_OUT_EVERY = 25, 5
-LEAST_SAMPLES = 50
+LEAST_SAMPLES, LEAST_LEARNED = 50, 20
 SCORED_AT_ONCE = 4096
 
 _NETWORKS: tuple[type[Any], ...] = get_args(get_args(ModelConfig)[0])
@@ -56,7 +56,8 @@ class RowMaterial:
         return len(self.samples)
 
     def contents(self) -> Iterator[bytes]:
-        """The samples."""
+        """The samples, and what they are for."""
+        yield repr((self.samples.length, tuple(self.samples.rows_NC.shape), self.task, self.outputs)).encode()
         for tensor in (self.samples.rows_NC, self.samples.starts_B, self.samples.targets_B):
             yield tensor.contiguous().numpy().tobytes()
 
@@ -65,8 +66,11 @@ class RowMaterial:
         if len(self) < LEAST_SAMPLES:
             raise TooLittleError(f"training_data: {len(self)} samples are too few to tune on; {LEAST_SAMPLES} at least")
         parts = split_blocks(self.samples, HELD_OUT_BLOCKS, HELD_OUT_EVERY, seed % HELD_OUT_EVERY)
-        if not len(parts[0]):
-            raise TooLittleError(f"training_data: every window of {self.samples.length} rows touches what is held out")
+        if len(parts[0]) < LEAST_LEARNED:
+            raise TooLittleError(
+                f"training_data: of {len(self)} windows of {self.samples.length} rows {len(parts[0])} touch nothing of "
+                f"what is held out, too few to learn from; {LEAST_LEARNED} at least: give more rows, or shorter windows"
+            )
         return RowSplit(*parts, self)
 
 

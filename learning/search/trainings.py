@@ -2,13 +2,15 @@
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
+import torch
 from torch import nn
 
 from learning.callbacks import Followed, Listener
@@ -72,11 +74,15 @@ class Trainings(Generic[NetworkT]):
     epochs: int
 
     def __call__(self, point: Point, epochs: int, until: float | None) -> Measured:
-        """Train from the point's checkpoint, or from fresh weights, through so many of `epochs`, and measure."""
+        """Train from the point's checkpoint, or from fresh weights, through so many of `epochs`, and measure.
+
+        Raises MemoryError where there is too little for it.
+        """
         model, training = self.template.configs(point)
         folder = self.folder / sha256(key_of(point).encode()).hexdigest()[:24]
         look = Look(math.ceil(training.epochs * epochs / self.epochs), until)
-        network, trained = self.split.learn(model, training, look, folder)
+        with _memory_named():
+            network, trained = self.split.learn(model, training, look, folder)
         if trained.outcome == "paused":
             if not look.reached:
                 raise OutOfTimeError
@@ -102,6 +108,17 @@ class Trainings(Generic[NetworkT]):
             **{name: value for name, value in found.items() if name not in self.objectives},
         }
         return Measured({name: float(found[name]) for name in self.objectives}, details)
+
+
+@contextmanager
+def _memory_named() -> Generator[None]:
+    """torch says with a RuntimeError of no type of its own that the processor's memory is too short."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise MemoryError("it needs more memory than there is") from error
+        raise
 
 
 class Look(Listener[Followed]):

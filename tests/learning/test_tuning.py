@@ -1,3 +1,4 @@
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,13 @@ def test_arrays_are_taken_too() -> None:
         ({"layers": []}, "search_space.layers: an empty list"),
         ({"layers": 3}, "search_space.layers: 3 is neither a list nor a range"),
         ({"layers": [1, 1]}, "search_space.layers: a value stands twice"),
+        ({"dropout": [0, 0.0]}, "search_space.dropout: a value stands twice"),
+        (
+            {"dropout": {"low": 0.1, "high": 0.1 + 1e-15}},
+            "search_space.dropout: 0.1 to 0.100000000000001 is too narrow",
+        ),
+        (["layers"], "search_space: a mapping of names to values"),
+        ({3: [1]}, "search_space.3: nothing is configured by it"),
         ({"layers": [0, 1]}, "search_space.layers: 0 is not allowed"),
         ({"units": ["many"]}, "search_space.units: 'many' is not allowed"),
         ({"width": [1, 2]}, "search_space.width: nothing is configured by it; allowed are"),
@@ -212,7 +220,7 @@ def test_arrays_are_taken_too() -> None:
         ),
     ],
 )
-def test_a_bad_space_is_refused_with_what_is_wrong(space: dict[str, Any], said: str) -> None:
+def test_a_bad_space_is_refused_with_what_is_wrong(space: Any, said: str) -> None:
     data = make_history(range(1, 3), "classification", 4)
     with pytest.raises(ValueError) as refused:
         AutoMLTuner(trials=1, training=FAST).optimize_lstm_hyperparameters(data, space)
@@ -224,13 +232,22 @@ def test_a_bad_space_is_refused_with_what_is_wrong(space: dict[str, Any], said: 
     [
         ({"sampler": "luck"}, None, "sampler: 'luck' is none of"),
         ({"trials": 0}, None, "trials: 0"),
-        ({"minutes": 0}, None, "must be above 0"),
+        ({"minutes": 0}, None, "minutes: 0 is no time above 0"),
+        ({"minutes": math.nan}, None, "minutes: nan is no time above 0"),
+        ({"finalists": -1}, None, "finalists: -1 is less than 1"),
+        ({"storage": Path("/")}, None, "storage: / is a folder"),
         ({"objectives": ("latency_ms",)}, None, "score comes first"),
         ({"objectives": ("score", "beauty")}, None, "any of latency_ms, size_mb, cost"),
         ({"metric": "rmse"}, None, "rmse does not fit classification"),
         ({}, 3, "a int is neither Samples nor a pair"),
         ({}, (np.zeros((5, 2)), np.zeros(4)), "do not fit"),
         ({}, (np.zeros((20, 2)), np.arange(20) % 2), "20 samples are too few"),
+        ({}, (np.zeros((200, 2)), np.zeros((200, 2), int)), "do not fit"),
+        ({}, (np.full((200, 2), np.nan), np.arange(200) % 2), "all are missing"),
+        ({}, (np.full((200, 2), np.inf), np.arange(200) % 2), "readings are infinite"),
+        ({}, (np.zeros((200, 2)), np.full(200, np.nan)), "targets have to be finite"),
+        ({}, (np.zeros((200, 2)), [None, {}] * 100), "targets are objects"),
+        ({}, ([["warm"]], ["good"]), "readings are no array of numbers"),
     ],
 )
 def test_a_bad_call_is_refused(how: dict[str, Any], data: Any, said: str) -> None:
@@ -238,6 +255,28 @@ def test_a_bad_call_is_refused(how: dict[str, Any], data: Any, said: str) -> Non
     with pytest.raises(ValueError) as refused:
         AutoMLTuner(**{"trials": 1, "training": FAST, **how}).optimize_mlp_hyperparameters(given, SMALL["mlp"])
     assert said in str(refused.value)
+
+
+def test_an_architecture_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="architecture: 'transformer' is none of mlp, cnn, lstm, gru, cnn_lstm"):
+        AutoMLTuner().optimize_hyperparameters("transformer", None)  # pyright: ignore[reportArgumentType]
+
+
+def test_windows_that_touch_one_another_too_much_leave_nothing_to_learn_from() -> None:
+    from data.synthetic import SyntheticTrainingDataGenerator
+
+    few = SyntheticTrainingDataGenerator().generate_lstm_training_data(sequence_length=30, num_samples=200)
+    with pytest.raises(ValueError, match="windows of 30 rows 3 touch nothing of what is held out, too few"):
+        AutoMLTuner(trials=1, training=FAST).optimize_lstm_hyperparameters(few, SMALL["lstm"])
+
+
+def test_a_network_that_does_not_fit_into_memory_is_a_trial_that_could_not_be_trained() -> None:
+    tuner = AutoMLTuner(trials=2, training=FAST, finalists=1)
+    best = tuner.optimize_mlp_hyperparameters(
+        make_history(range(1, 3), "classification"), {"hidden_units": [[4], [10**13]]}
+    )
+    assert best == {"hidden_units": [4]}
+    assert [t.error for t in tuner.result.trials if t.values is None] == ["it needs more memory than there is"]
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
