@@ -12,7 +12,8 @@ from deployments.outcomes import Batch, Passed
 from deployments.registry import Registry
 from deployments.settings import Settings
 from deployments.tuning import Budget, Tunable, attach_page, log_search, tune
-from monitoring.tuning_markdown import trial_rows, tuning_markdown
+from monitoring.tuning_markdown import tuning_markdown
+from monitoring.tuning_terminal import trial_rows
 from tasks.export import export_candidate
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
@@ -49,7 +50,9 @@ def show_search(found: dict[str, Any], registry: Registry | None = None) -> None
     name = found["pipeline"]
     create_markdown_artifact(tuning_markdown(found), key=artifact_key("tuning", name), description="the pick and why")
     create_table_artifact(
-        trial_rows(found), key=artifact_key("trials", name), description="what was trained for longest"
+        trial_rows(found),
+        key=artifact_key("trials", name),
+        description="every point at its longest training, the best first",
     )
     if registry is not None:
         run_id = attach_page(registry, found)
