@@ -225,7 +225,10 @@ def test_products_take_turns_and_time_goes_on() -> None:
         ("speed: 3", "speed: unknown key; allowed are defects, events"),
         ("events: [{kind: offset, sensor: gob_c, strength: .nan}]", "events[0].strength: input should be a finite"),
         ("events: [{kind: abrupt, process: fuel, strength: .inf}]", "events[0].strength: input should be a finite"),
-        ("events: [{kind: offset, sensor: gob_c, strength: 1.0e+300}]", "strength: input should be less than or equal to"),
+        (
+            "events: [{kind: offset, sensor: gob_c, strength: 1.0e+300}]",
+            "strength: input should be less than or equal to",
+        ),
         (
             "events: [{kind: stuck, sensor: gob_c, start: 10000000000000000000}]",
             "events[0].start: input should be less",
