@@ -41,7 +41,8 @@ function showMetrics(element, told) {
   const list = (part) => element.querySelector(`[data-part="${part}"]`);
   fill(element, {lede: told.lede});
   show(list("latest"), "latest-value", told.latest, (one) => one.name, fill);
-  show(list("curves"), "curve", told.curves, (curve) => curve.name, (item, curve) => drawIn(item, curve.name, curve.figure));
+  show(list("curves"), "curve", told.curves, (curve) => curve.name, fill);
+  told.curves.forEach((curve, i) => drawIn(list("curves").children[i], curve.name, curve.figure)); // all there: each has its width
   list("confusion").hidden = told.confusion === null;
   if (told.confusion !== null) {
     fill(list("confusion"), {cost: `By the cost matrix ${told.cost} an item on average.`});
@@ -60,7 +61,6 @@ function showMetrics(element, told) {
 function drawIn(item, name, figure) {
   const area = item.querySelector(".plot");
   area.setAttribute("aria-label", `${name}, as a plot`);
-  fill(item, {name});
   draw(area, figure);
 }
 
