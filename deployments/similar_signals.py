@@ -115,9 +115,11 @@ def nearest_named(search: Search, index: SimilarityIndex, found: RepresentedFile
     Columns: signal (from 1), element, session, id, distance.
     """
     near = _others(search, index, found, k)
-    asked = np.repeat(np.arange(1, len(found.signals) + 1), near.places_QK.shape[1])
-    named = index.names(near.places_QK.ravel()).select("element", "session", "id")
-    return named.insert_column(0, pl.Series("signal", asked)).with_columns(distance=near.distances_QK.ravel())
+    there_QK = near.places_QK >= 0  # an approximate search may find fewer
+    asked_Q1 = np.arange(1, len(found.signals) + 1)[:, None]
+    named = index.names(near.places_QK[there_QK]).select("element", "session", "id")
+    asked = pl.Series("signal", np.broadcast_to(asked_Q1, there_QK.shape)[there_QK])
+    return named.insert_column(0, asked).with_columns(distance=near.distances_QK[there_QK])
 
 
 def _others(search: Search, index: SimilarityIndex, found: RepresentedFile, k: int) -> Neighbours:

@@ -20,7 +20,8 @@ from deployments.versions import save_version
 from learning.representation import fit_normaliser, represent
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
-from monitoring.similarity import open_index
+from monitoring.signals_page import write_signals_page
+from monitoring.similarity import Neighbours, open_index
 from monitoring.similarity_files import MANIFEST
 
 PIPELINE = "name: cycles\ntask: representation\ndata: {element: machine}\n"
@@ -76,6 +77,19 @@ def test_a_signal_is_not_found_as_its_own_neighbour(tmp_path: Path, old: Signals
     assert own.is_empty()
 
 
+def test_a_search_that_finds_fewer_says_those(tmp_path: Path, old: Signals) -> None:
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    index_files([tmp_path / "old.npz"], tmp_path / "index", embedder)
+    index = open_index(tmp_path / "index")
+    bare = embedder.represent(write(old.take(np.arange(2)), tmp_path / "new.npz"))
+
+    class FindsFewer:
+        def nearest(self, queries_QE: np.ndarray, k: int) -> Neighbours:
+            return index.ranked(queries_QE, np.array([[3, -1], [5, 7]]), k)
+
+    assert nearest_named(FindsFewer(), index, bare, 2)["signal"].to_list() == [1, 2, 2]
+
+
 def test_from_the_command_line(tmp_path: Path, old: Signals, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "index"
     with pytest.raises(ValueError, match="is a new index: name what represents its signals, --model"):
@@ -91,6 +105,19 @@ def test_from_the_command_line(tmp_path: Path, old: Signals, capsys: pytest.Capt
     page = (tmp_path / "a.html").read_text()
     assert '<div class="plot" id="map"' in page
     assert '<div class="plot" id="signal-5"' in page
+
+
+def test_a_page_on_which_nothing_could_be_aligned_says_why(tmp_path: Path, old: Signals) -> None:
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    index_files([tmp_path / "old.npz"], tmp_path / "index", embedder)
+    index, found = open_index(tmp_path / "index"), embedder.represent(tmp_path / "old.npz")
+    outside = {"rise": np.where(np.arange(len(old)) % 2, -500, 600).astype(np.float32)}
+    table = nearest_named(index, index, found, 1)
+    write_signals_page(index, found.signals, found.embeddings_NE, outside, table, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "Not aligned: no signal can be aligned; the first: rise at 600 lies outside" in page
+    assert "0 signals, warped" not in page
+    assert "signal 0" not in page
 
 
 def test_another_model_is_refused_before_anything_is_compared(tmp_path: Path, old: Signals) -> None:
