@@ -21,7 +21,8 @@ def index(
     Parameters
     ----------
     files
-        npz or Parquet files of signals, or folders ELEMENT/SESSION/NAME; the same signals are added once.
+        npz or Parquet files of signals, or folders ELEMENT/SESSION/NAME; one whose signals are all there is not added
+        again.
     index
         The index's folder, which is made where there is none.
     model
