@@ -220,8 +220,9 @@ class SignalDataset:
 
 def _length(place: int, value: NDArray[Any], first: NDArray[Any]) -> int:
     if value.ndim != 2 or value.shape[0] != first.shape[0] or 0 in value.shape:
+        channels = first.shape[0] if first.ndim == 2 else "channels"
         raise ValueError(
-            f"signal {place} has the shape {value.shape}; allowed is ({first.shape[0]}, samples), at least one sample"
+            f"signal {place} has the shape {value.shape}; allowed is ({channels}, samples), at least one sample"
         )
     if value.dtype.kind not in "fiub":
         raise ValueError(f"signal {place} holds {value.dtype}; allowed are real numbers")

@@ -32,6 +32,7 @@ def test_a_session_belongs_to_one_element() -> None:
         ([], [], {}, "there are no signals"),
         ([np.ones((1, 3)), np.ones((2, 3))], ["a", "a"], {}, r"signal 1 has the shape \(2, 3\)"),
         ([np.ones((1, 0))], ["a"], {}, "at least one sample"),
+        ([np.ones(50)], ["a"], {}, r"has the shape \(50,\); allowed is \(channels, samples\)"),
         ([np.ones((1, 3)), np.full((1, 3), np.inf)], ["a", "a"], {}, "signal 1 holds a value that is not a finite"),
         ([np.ones((1, 3))], [""], {}, "signal 0 has no element id"),
         ([np.ones((1, 3))] * 2, ["a", None], {}, "signal 1 has no element id"),
