@@ -90,13 +90,19 @@ class SignalModel:
     def represent(self, signals_BCT: Floats, lengths_B: NDArray[np.int64] | None = None) -> ServedRepresentation:
         """float32 signals, padded behind their lengths (None: all are whole), NaN where a reading is missing.
 
-        Raises ValueError for inputs of another type or shape, and for lengths that do not lie within the signals.
+        Raises ValueError for inputs of another type or shape, for infinite readings, and for lengths that are not whole
+        numbers within the signals.
         """
         if signals_BCT.dtype != np.float32 or signals_BCT.ndim != 3 or signals_BCT.shape[1] != self.channels:
             expected = f"(signals, {self.channels}, samples)"
             raise ValueError(f"the model takes float32 {expected}, got {signals_BCT.dtype} {signals_BCT.shape}")
+        if np.isinf(signals_BCT).any():
+            raise ValueError(f"signal {int(np.argmax(np.isinf(signals_BCT).any((1, 2))))} holds an infinite reading")
         count, _, longest = signals_BCT.shape
-        lengths = np.full(count, longest, np.int64) if lengths_B is None else np.asarray(lengths_B, np.int64)
+        lengths = np.full(count, longest) if lengths_B is None else np.asarray(lengths_B)
+        if lengths.dtype.kind not in "iu":
+            raise ValueError(f"lengths are whole numbers, not {lengths.dtype}")
+        lengths = lengths.astype(np.int64)
         if lengths.shape != (count,) or count == 0 or lengths.min() < 1 or lengths.max() > longest:
             raise ValueError(f"{count} signals of at most {longest} samples need as many lengths from 1, got {lengths}")
         found: Sequence[Any] = self._session.run(list(OUTPUTS), {"signals": signals_BCT, "lengths": lengths})

@@ -74,6 +74,12 @@ def test_what_is_no_signal_is_refused() -> None:
     for lengths in ([0], [10], [9, 9]):
         with pytest.raises(ValueError, match="1 signals of at most 9 samples need as many lengths from 1"):
             model.represent(np.zeros((1, 2, 9), np.float32), np.array(lengths))
+    with pytest.raises(ValueError, match="lengths are whole numbers, not float64"):
+        model.represent(np.zeros((1, 2, 9), np.float32), np.array([3.7]))  # pyright: ignore[reportArgumentType]
+    signals_BCT = np.zeros((2, 2, 9), np.float32)
+    signals_BCT[1, 0, 3] = -np.inf
+    with pytest.raises(ValueError, match="signal 1 holds an infinite reading"):
+        model.represent(signals_BCT)
     with pytest.raises(ValueError, match="onnxruntime does not take"):
         SignalModel(b"no file")
 
