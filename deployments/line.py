@@ -17,7 +17,7 @@ from data.readers import read_columns
 from data.schema import Schema, resolve_schema
 from data.signal_config import SignalSchema
 from data.sources import Arrival
-from deployments.pipeline import ROWS_ALONE, AnyPipeline, PipelineConfig
+from deployments.pipeline import KIND_OF_FILE, ROWS_ALONE, AnyPipeline, PipelineConfig
 from deployments.pipeline_files import AnyPipelineConfig, load_pipeline
 from deployments.publishing import BrokerConfig, broker_config, publish
 from deployments.registry import Registry
