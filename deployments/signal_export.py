@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from deployments.export import OPSET, TRACING, embed_state, load_state
 from deployments.scoring import open_session
 from models.config import HierarchicalConfig
-from models.hierarchical import HierarchicalSignalNet
+from models.hierarchical import BEHIND, HierarchicalSignalNet
 
 INPUTS = ("signals", "lengths")
 OUTPUTS = ("embeddings", "keypoint_logits", "offsets", "positions")
@@ -123,8 +123,9 @@ def check_signal_parity(network: HierarchicalSignalNet, onnx_bytes: bytes, lengt
     """The largest difference of an embedding, a logit, an offset or a position between file and network.
 
     For each length a batch in which that is the longest signal and others are padded, and one signal alone; readings
-    are drawn around the network's own normaliser. Positions are compared as shares of the longest signal. Infinite
-    where something is not finite or shapes differ.
+    are drawn around the network's own normaliser. Positions are compared as shares of the longest signal, logits as
+    shares of the largest where that is above one, since float32 rounds by shares. Infinite where something is not
+    finite or shapes differ.
     """
     model, generator = SignalModel(onnx_bytes), torch.Generator().manual_seed(seed)
     return max(_difference(network.eval(), model, *_signals(network, n, b, generator)) for n in lengths for b in (1, 5))
@@ -185,6 +186,12 @@ def _difference(network: HierarchicalSignalNet, model: SignalModel, signals_BCT:
     if any(ours.shape != theirs.shape for ours, theirs in pairs):
         return math.inf
     gaps = [np.abs(ours - theirs) for ours, theirs in pairs]
+    gaps[1] = gaps[1] / _largest_logit(pairs[1][0])
     gaps[-1] = gaps[-1] / signals_BCT.shape[2]
     largest = max(float(gap.max(initial=0.0)) for gap in gaps)
     return largest if np.isfinite(largest) else math.inf
+
+
+def _largest_logit(logits_BLK: Floats) -> float:
+    """Of those within a signal, and at least one."""
+    return float(np.abs(logits_BLK[logits_BLK > BEHIND]).max(initial=1.0))

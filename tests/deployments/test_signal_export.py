@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import onnx
 import pytest
@@ -44,6 +46,17 @@ def test_parity_finds_another_networks_file() -> None:
         other.keypoint_head.bias += 1e-4
     assert check_signal_parity(network, export_signals(other), NEVER_EXPORTED, seed=0) > 1e-5
     assert check_signal_parity(network, export_signals(make(CONFIGS[0], 2)), NEVER_EXPORTED, seed=0) == float("inf")
+
+
+def test_large_logits_are_compared_to_as_many_digits_as_float32_has() -> None:
+    network = make(CONFIGS[2])
+    with torch.no_grad():
+        network.keypoint_head.weight *= 3000
+    assert check_signal_parity(network, export_signals(network), NEVER_EXPORTED, seed=0) <= 1e-5
+    other = deepcopy(network)
+    with torch.no_grad():
+        other.keypoint_head.weight[0] *= 1 + 1e-4
+    assert check_signal_parity(network, export_signals(other), NEVER_EXPORTED, seed=0) > 1e-5
 
 
 def test_the_network_comes_back_to_the_bit() -> None:
