@@ -1,9 +1,11 @@
 """The command line of lehr, and the client of its service: the front door."""
 
 import sys
+from typing import NoReturn
 
 from cyclopts import App
 from rich.console import Console
+from rich.text import Text
 
 from commands import federation, lines, loop, metrics, plant, receipts, remote, served, service, similar, streams, tune
 from service.calls import ServiceError
@@ -26,12 +28,21 @@ app.command(remote.app)
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is said without a traceback, with exit status 2."""
+    """Run the command line; a mistake of the user's is said without a traceback, with exit status 2.
+
+    So is a file or a folder that cannot be read or written.
+    """
     try:
         app(result_action="return_value")
     except ValueError as mistake:
-        Console(stderr=True, highlight=False).print(f"[red]lehr:[/red] {mistake}", markup=True)
-        sys.exit(2)
+        _end(str(mistake))
+    except OSError as error:
+        _end(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+
+
+def _end(reason: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(Text.assemble(("lehr:", "red"), f" {reason}"))
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ again, or another shape; lines skewed and not. Such a line teaches nothing, so t
 honest eight alone, by the same method and by fedavg, on the rows of these eight; and against the same method's with all
 ten honest, on the rows of all ten, which also counts what the two would have taught.
 
-Cost: the seconds of all rounds over those of the nodes' own gradient steps, by epochs in a round. How nodes learn was
-chosen on seeds 11 to 14: by SGD on the lines, by AdamW on the turbine and where some are hostile, and with skewed
-classes with logit adjustment. Writes benchmarks/out/federation.json and federation.png (ten minutes).
+How nodes learn was chosen on seeds 11 to 14: by SGD on the lines, by AdamW on the turbine and where some are hostile,
+and with skewed classes with logit adjustment. Writes benchmarks/out/federation.json and federation.png (ten minutes).
 """
 
 import argparse
@@ -20,8 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import mean, median
-from time import perf_counter
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -37,15 +35,14 @@ from data.synthetic import SENSORS, glass_line
 from data.windows import make_samples
 from learning.config import TrainingConfig
 from learning.federated import FederatedLearningCoordinator
-from learning.federation import node as node_module
 from learning.federation.results import FederatedModel
-from learning.federation.run import Ask, Participant, ask_in_turn
+from learning.federation.run import ask_in_turn
 from learning.federation.sources import NodeData
 from learning.fitting import fit
 from learning.normalisation import fit_normalisers
 from learning.optimisers import Sgd
 from learning.randomness import seeded
-from learning.search.trainings import predict
+from learning.search.row_material import predict
 from learning.validation import split_blocks
 from models.config import MlpConfig
 from models.network import Network, build_network
@@ -203,34 +200,6 @@ def attack(
     return {"hostile": bad, "fedavg": fedavg, "runs": found}
 
 
-def cost(stream: Stream, seed: int, rounds: int, secure: bool, epochs: int = LOCAL_EPOCHS) -> float:
-    """Seconds of all rounds over those of the nodes' gradient steps."""
-    inside, original = [0.0], node_module.learn_locally
-
-    def timed(*given: Any) -> Any:
-        began = perf_counter()
-        steps = original(*given)
-        inside[0] += perf_counter() - began
-        return steps
-
-    began: list[float] = []
-
-    def noting(nodes: Mapping[str, Participant]) -> Ask:
-        def ask(kind: str, number: int, questions: Mapping[str, bytes]) -> Any:
-            if number == 1 and not began:  # all have joined
-                began.append(perf_counter())
-            return ask_in_turn(nodes)(kind, number, questions)
-
-        return ask
-
-    node_module.learn_locally = timed
-    try:
-        together(stream, seed, rounds, secure=secure, local_epochs=epochs, ask=noting)
-        return (perf_counter() - began[0]) / inside[0]
-    finally:
-        node_module.learn_locally = original
-
-
 def main() -> None:
     """Run all of it and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -246,24 +215,13 @@ def main() -> None:
         "gas turbine": lambda seed: learn(turbine(asked.folder), seed, rounds, ADAM),
         "hostile": lambda seed: attack(lines(seed, skew=None), seed, rounds // 2),
     }
-    found: dict[str, Any] = {"cost": _costs(seeds)}
-    print("cost", {k: round(v, 3) for k, v in found["cost"].items()}, flush=True)
+    found: dict[str, Any] = {}
     for name, part in parts.items():
         found[name] = [part(seed) for seed in seeds]
         write_json("federation", found)
         _tell(name, found[name])
-    title = "scores together, pooled, alone; hostile: log-loss over the honest lines' own; cost over local training"
+    title = "scores together, pooled, alone; hostile: log-loss over the honest lines' own"
     bar_chart("federation", title, _panels(found))
-
-
-def _costs(seeds: Sequence[int]) -> dict[str, float]:
-    return {
-        f"{kind}, epochs {epochs}": median(
-            cost(lines(seed, skew=None), seed, 5, kind == "secure", epochs) for seed in (0, *seeds)
-        )
-        for kind in ("plain", "secure")
-        for epochs in (1, 2)
-    }
 
 
 def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -275,7 +233,7 @@ def _panels(found: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         for method in ("krum", "trimmed_mean"):
             runs = [one["runs"] for one in found[how]]
             panels[f"{how}: {method}"] = {k: mean(run[f"{method} {k}"]["over_honest"] for run in runs) for k in KINDS}
-    return {**panels, "cost of a round": found["cost"]}
+    return panels
 
 
 def _tell(name: str, found: Sequence[Mapping[str, Any]]) -> None:

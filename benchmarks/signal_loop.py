@@ -26,7 +26,7 @@ from deployments.setting_aside import without_signals
 from deployments.signal_evidence import scores_of as gate_scores
 from deployments.signal_evidence import weigh
 from deployments.signal_export import SignalModel, check_signal_parity, export_signals
-from deployments.signal_judging import champion_holds, count_remembered, judge, latency_of
+from deployments.signal_judging import champion_holds, count_remembered, judge
 from deployments.signal_triaging import EARLIER_BATCHES, describe_channels
 from deployments.verdict import Verdict
 from deployments.verdict import failed as cannot
@@ -261,4 +261,8 @@ def figures_of(network: HierarchicalSignalNet, signals: Signals, seed: int) -> F
     """Latency, size and parity of the champion's real file."""
     onnx = export_signals(network)
     parity = check_signal_parity(network, onnx, (SAMPLES // 2, SAMPLES), seed)
-    return {"latency_ms": latency_of(SignalModel(onnx), signals), "size_mb": len(onnx) / 1e6, "parity_error": parity}
+    return {
+        "latency_ms": SignalModel(onnx).latency_ms(signals.longest()),
+        "size_mb": len(onnx) / 1e6,
+        "parity_error": parity,
+    }

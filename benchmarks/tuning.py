@@ -35,11 +35,11 @@ from learning.search.defaults import DEFAULT_SPACES
 from learning.search.objectives import Objective
 from learning.search.parsing import parse_space
 from learning.search.results import Tuned
+from learning.search.row_material import predict
 from learning.search.running import run_search
 from learning.search.samplers import Sampler
 from learning.search.space import Point
 from learning.search.study import Measured, Search
-from learning.search.trainings import predict
 from learning.tuning import AutoMLTuner
 from learning.validation import split_blocks
 from models.config import LstmConfig, ModelConfig
@@ -67,6 +67,7 @@ BIKE = ("hr", "weekday", "workingday", "holiday", "mnth", "weathersit", "temp", 
 SERIES = {
     "ETTh1": Series("ett/ETTh1.csv", ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL"), "OT", 12),
     "bike": Series("bike_hourly/hour.csv", BIKE, "cnt", 12),
+    "benzene": Series("air_quality/air_quality.csv", AIR, "C6H6(GT)", 12, missing=-200.0),
     "air": Series("air_quality/air_quality.csv", AIR, "NO2(GT)", 12, missing=-200.0),
     "gas turbine": Series(
         "gas_turbine/gt_2011.csv", ("AT", "AP", "AH", "AFDP", "GTEP", "TIT", "TAT", "TEY", "CDP"), "NOX", 8

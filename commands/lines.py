@@ -27,6 +27,8 @@ def synthesise(
     from data.stream import line_batches
     from data.writing import write_batches, write_frame
 
+    if batch_rows is not None and batch_rows < 1:
+        raise ValueError(f"batch_rows must be at least 1, got {batch_rows}")
     line = line_batches(Scenario.load(scenario), batch_rows or rows)
     if batch_rows is None:
         batch = next(line)

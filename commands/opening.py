@@ -1,15 +1,18 @@
 """What every command needs: the terminal, the settings, a pipeline's ledger."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data.ledger import Ledger
 from deployments.settings import Settings
 from monitoring.terminal import open_console
+
+if TYPE_CHECKING:
+    from data.ledger import Ledger
 
 console = open_console()
 
 
-def ledger_of(pipeline: Path, home: Path | None) -> tuple[str, Ledger]:
+def ledger_of(pipeline: Path, home: Path | None) -> "tuple[str, Ledger]":
     """A pipeline's name and the ledger of its home."""
     from deployments.line import open_ledger
     from deployments.pipeline_files import load_pipeline

@@ -1,13 +1,16 @@
 """The commands about signals that are alike: index, similar."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 from cyclopts import Parameter
 from rich.table import Table
 
 from commands.opening import console, settings_at
+from data.files import write_whole
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_SHOWN = 20
 
@@ -88,7 +91,7 @@ def similar(
     table = nearest_named(search, opened, found, neighbours)
     _print(table, file)
     if csv is not None:
-        table.write_csv(csv)
+        write_whole(csv, table.write_csv().encode())
         console.print(f"all that was found: {csv}")
     if html is not None:
         from monitoring.signals_page import write_signals_page
@@ -97,7 +100,9 @@ def similar(
         console.print(f"page: {html}")
 
 
-def _print(found: pl.DataFrame, file: Path) -> None:
+def _print(found: "pl.DataFrame", file: Path) -> None:
+    import polars as pl
+
     shown = found.filter(pl.col("signal").rank("dense") <= MOST_SHOWN)
     table = Table("signal", "element", "session", "id", title=f"nearest to the signals of {file}", title_justify="left")
     table.add_column("distance", justify="right")

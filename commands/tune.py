@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from commands.opening import console, settings_at
+from commands.opening import console, ledger_of, settings_at
 from commands.results import write_result
 from deployments.settings import keep_quiet
 from monitoring.tuning_terminal import tuning_lines, tuning_table
@@ -59,6 +59,9 @@ def tune(
 
     optuna_library()
     settings = settings_at(home)
+    name, ledger = ledger_of(pipeline, home)
+    if source is None and ledger.schema(name) is None:
+        raise ValueError(f"{name} has stored nothing yet: `lehr run` it first, or search on files with --source")
     keep_quiet(settings)
     from flows.tune_model import tune_model
 

@@ -12,7 +12,7 @@ Name = Annotated[str, Field(min_length=1)]
 class Config(BaseModel):
     """A part of a pipeline file: frozen, and every unknown key is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FeaturesConfig(Config):
@@ -47,7 +47,9 @@ class DataConfig(Config):
         min_length=1,
         description="columns by which labels that come later find their rows; null: timestamp and group",
     )
-    missing: list[float | str] = Field(default=[], description="values that mean 'no reading', such as -200 or 'n/a'")
+    missing: list[Annotated[float, Field(allow_inf_nan=True)] | str] = Field(
+        default=[], description="values that mean 'no reading', such as -200 or 'n/a'"
+    )
     window: WindowConfig = WindowConfig()
     horizon: int = Field(
         default=0, ge=0, description="rows by which the label lies ahead of its window; widens the purge"

@@ -1,21 +1,32 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and names for them."""
 
 import os
+import re
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, finds the old content or the new, never a part.
 
-    The content and the folder's entry are on disk when it returns.
+    The content and the folder's entry are on disk when it returns. Raises OSError that names the file; nothing of what
+    could not be written stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
     sync_folder(path.parent)
 
 
@@ -31,3 +42,10 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def folder_name(name: str) -> str:
+    """A name's folder, which no other name has: the name itself where that can be one, else with a hash behind it."""
+    if _PLAIN.fullmatch(name):
+        return name
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:80]}.{sha256(name.encode()).hexdigest()[:12]}"

@@ -25,7 +25,11 @@ DEFECT_TYPES = ("crack", "bubble", "chip", "deformation", "stone", "cord", "thin
 SOUND = "ok"
 MOST_EVENTS = 63
 
-Row = Annotated[int, Field(ge=0)]
+MOST_ROWS, MOST = 10**12, 1e6
+Row = Annotated[int, Field(ge=0, le=MOST_ROWS)]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS)]
+Amount = Annotated[float, Field(ge=0, le=MOST)]
+Strength = Annotated[float, Field(ge=-MOST, le=MOST)]
 
 
 def _one_of(what: str, name: str, allowed: tuple[str, ...]) -> str:
@@ -38,14 +42,16 @@ class LineConfig(Config):
     """How the line runs: its products in turn, its wear and repairs, the weather, and how its sensors measure."""
 
     products: list[str] = Field(default=["flint bottle"], min_length=1, description="run one after the other")
-    campaign_rows: int = Field(default=4320, ge=1, description="rows until the next product")
-    row_minutes: int = Field(default=10, ge=1)
-    wear_per_day: float = Field(default=0.004, ge=0, description="of the furnace; 0 is new, 1 the end of its life")
-    maintenance_days: float | None = Field(default=60.0, gt=0, description="between two repairs; null: none")
+    campaign_rows: Rows = Field(default=4320, description="rows until the next product")
+    row_minutes: int = Field(default=10, ge=1, le=1440)
+    wear_per_day: Amount = Field(default=0.004, description="of the furnace; 0 is new, 1 the end of its life")
+    maintenance_days: float | None = Field(
+        default=60.0, ge=1e-3, le=MOST, description="between two repairs; null: none"
+    )
     mended: float = Field(default=0.8, ge=0, le=1, description="the share of the wear that a repair takes back")
-    year: float = Field(default=1.0, ge=0, description="how strongly the seasons turn")
-    day: float = Field(default=0.4, ge=0, description="how strongly the weather turns from noon to night")
-    noise: float = Field(default=0.08, ge=0, description="of a sensor, in deviations of what it measures")
+    year: Amount = Field(default=1.0, description="how strongly the seasons turn")
+    day: Amount = Field(default=0.4, description="how strongly the weather turns from noon to night")
+    noise: Amount = Field(default=0.08, description="of a sensor, in deviations of what it measures")
     missing: float = Field(default=0.002, ge=0, lt=1, description="the share of readings that never come")
 
     @field_validator("products")
@@ -58,7 +64,7 @@ class Event(Config):
     """What happens from a row on, for so many rows; duration null: for ever."""
 
     start: Row = 0
-    duration: int | None = Field(default=None, ge=1)
+    duration: Rows | None = None
 
     @property
     def end(self) -> int | None:
@@ -76,7 +82,7 @@ class _Drift(Event):
 
     process: str | None = None
     sensor: str | None = None
-    strength: float = 1.0
+    strength: Strength = 1.0
 
     @model_validator(mode="after")
     def _moves_one_thing(self) -> Self:
@@ -96,7 +102,7 @@ class Abrupt(_Drift):
 
 
 class _Transition(_Drift):
-    duration: int | None = Field(default=1000, ge=1, description="rows until the new level is reached; it then stays")
+    duration: Rows | None = Field(default=1000, description="rows until the new level is reached; it then stays")
 
     @property
     def ends_itself(self) -> bool:
@@ -119,14 +125,14 @@ class Incremental(_Transition):
     """In many small steps."""
 
     kind: Literal["incremental"]
-    steps: int = Field(default=100, ge=1)
+    steps: Rows = 100
 
 
 class Recurring(_Drift):
     """Half of each period moved, half as before."""
 
     kind: Literal["recurring"]
-    period: int = Field(default=2000, ge=2, description="rows")
+    period: Rows = Field(default=2000, ge=2, description="rows")
 
 
 class Concept(Event):
@@ -134,7 +140,9 @@ class Concept(Event):
 
     kind: Literal["concept"]
     defect: str
-    strength: float = Field(default=1.5, description="added to the defect's excess, which has a deviation of about 1.5")
+    strength: Strength = Field(
+        default=1.5, description="added to the defect's excess, which has a deviation of about 1.5"
+    )
 
     @field_validator("defect")
     @classmethod
@@ -161,21 +169,21 @@ class Noisy(_OfSensor):
     """Noise of `strength` deviations more."""
 
     kind: Literal["noisy"]
-    strength: float = Field(default=1.0, gt=0)
+    strength: Amount = Field(default=1.0, gt=0)
 
 
 class Offset(_OfSensor):
     """`strength` deviations too high."""
 
     kind: Literal["offset"]
-    strength: float = 1.0
+    strength: Strength = 1.0
 
 
 class Scaled(_OfSensor):
     """`strength` times what it should say."""
 
     kind: Literal["scaled"]
-    strength: float = 1.1
+    strength: Strength = 1.1
 
 
 class Swapped(_OfSensor):
@@ -183,6 +191,12 @@ class Swapped(_OfSensor):
 
     kind: Literal["swapped"]
     other: str
+
+    @model_validator(mode="after")
+    def _two_sensors(self) -> Self:
+        if self.sensor == self.other:
+            raise ValueError(f"other: {self.other!r} is the sensor itself")
+        return self
 
 
 class Fahrenheit(Event):
@@ -214,7 +228,7 @@ class LateLabels(Event):
     """Labels come so many rows after theirs."""
 
     kind: Literal["late_labels"]
-    delay: int = Field(default=600, ge=1)
+    delay: Rows = 600
 
 
 class PoisonedLabels(Event):

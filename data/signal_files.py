@@ -87,6 +87,9 @@ def signal_frame(
 def _cut(channel: pl.Series, lengths: pl.Series) -> pl.Series:
     if len(lengths) != len(channel) or not lengths.dtype.is_integer():
         raise BadBatch(f"the array {LENGTHS!r} must hold one whole number a signal")
+    outside = (lengths < 0) | (lengths > channel.list.len())  # of no sample: the row is no signal, as of any file
+    if (row := outside.arg_max()) is not None and outside[row]:
+        raise BadBatch(f"row {row + 1} has the length {lengths[row]}; allowed is 1 to {channel.list.len()[row]}")
     found = pl.DataFrame([channel, lengths.alias(LENGTHS)])
     return found.select(pl.col(channel.name).list.head(pl.col(LENGTHS))).to_series()
 
@@ -109,8 +112,10 @@ def _array_channels(arrays: Arrays, names: Sequence[str]) -> list[pl.Series]:
         if values.dtype.kind not in "fiu" or values.ndim != (3 if len(names) == 1 and values.ndim == 3 else 2):
             expected = "numbers (N, channels, samples) or (N, samples)" if len(names) == 1 else "numbers (N, samples)"
             raise BadBatch(f"the array {name!r} must hold {expected}, not {values.dtype} {values.shape}")
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and its row is refused
+            values = values.astype(np.float32)
         parts = [values] if values.ndim == 2 else [values[:, c] for c in range(values.shape[1])]
-        found += [pl.Series(name, part.astype(np.float32)).cast(pl.List(pl.Float32)) for part in parts]
+        found += [pl.Series(name, part).cast(pl.List(pl.Float32)) for part in parts]
     if len({len(series) for series in found}) != 1:
         raise BadBatch(f"the arrays {_listed(names)} hold different numbers of signals")
     return found

@@ -73,6 +73,10 @@ class Signals:
         """One signal (C, T) without its padding."""
         return self.values_NCT[place, :, : self.lengths_N[place]]
 
+    def longest(self) -> Floats:
+        """The longest signal (C, T), the first of several; there has to be one."""
+        return self.signal(int(self.lengths_N.argmax()))
+
     def weighed(self, by_annotator: Mapping[str, float]) -> "Signals":
         """The same signals, keypoints of each annotator counting so much; of one that is not named fully."""
         weights = [by_annotator.get(str(annotator), 1.0) for annotator in self.annotators_N]

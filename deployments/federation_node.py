@@ -130,7 +130,7 @@ class NodeProcess:
                     break
                 problem = f"{answer.status_code}: {_reason(answer)}"
             except httpx.TransportError as error:
-                if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
+                if "CERTIFICATE" in str(error):
                     raise ValueError(f"the service's certificate is not to be trusted: {error}") from None
                 problem = f"{type(error).__name__}: {error}"
             if self._clock() - began > self._patience:

@@ -18,9 +18,12 @@ from deployments.pipeline import PipelineConfig
 from deployments.pipeline_files import load_pipeline
 from deployments.predicting import Predicted
 from deployments.row_kind import RowKind
+from deployments.row_tuning import tunable_rows_of_source
 from deployments.settings import Settings
 from deployments.signal_kind import SignalKind
 from deployments.signal_line import SignalLine, check_signal_line, open_signal_line, read_signal_line
+from deployments.signal_tuning import tunable_signals_of_source
+from deployments.tuning import Tunable
 from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
 from monitoring.config import LearningAction
@@ -59,6 +62,10 @@ class Kind(Protocol):
 
     def export_again(self, version: int) -> Exported:
         """A registered version as if it had just been exported."""
+        ...
+
+    def tunable(self, batch: Batch) -> Tunable:
+        """What a search may learn from and score on, of all that is stored up to a batch."""
         ...
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
@@ -121,3 +128,11 @@ def check_any_line(pipeline: Path, settings: Settings, arrivals: Iterable[Arriva
         check_line(pipeline, settings, arrivals)
     else:
         check_signal_line(config, settings, arrivals)
+
+
+def tunable_of_source(pipeline: Path, sources: Sequence[Path], batch_rows: int | None) -> Tunable:
+    """What a search may learn from and score on, of the batches of a source; nothing of the loop's state is touched."""
+    config = load_pipeline(pipeline)
+    if isinstance(config, PipelineConfig):
+        return tunable_rows_of_source(pipeline, config, sources, batch_rows)
+    return tunable_signals_of_source(pipeline, config, sources, batch_rows)

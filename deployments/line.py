@@ -5,23 +5,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from data.config import ValidationConfig
+from data.documents import check_document
 from data.feature_store import FeatureStore
 from data.ledger import Ledger
 from data.readers import read_columns
 from data.schema import Schema, resolve_schema
 from data.signal_config import SignalSchema
 from data.sources import Arrival
-from deployments.pipeline import AnyPipeline, PipelineConfig
-from deployments.pipeline_files import load_pipeline
+from deployments.pipeline import KIND_OF_FILE, AnyPipeline, PipelineConfig
+from deployments.pipeline_files import AnyPipelineConfig, load_pipeline
 from deployments.publishing import BrokerConfig, broker_config, publish
 from deployments.registry import Registry
 from deployments.settings import Settings
 from learning.config import Strategy
+
+ConfigT = TypeVar("ConfigT", bound=AnyPipelineConfig)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Overrides:
     model: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
 
-    def apply(self, config: PipelineConfig) -> PipelineConfig:
+    def apply(self, config: ConfigT) -> ConfigT:
         """The configuration of this run; raises ValueError as the file's own values would."""
         if self == NO_OVERRIDES:
             return config
@@ -97,9 +100,12 @@ class Overrides:
         document["training"] = document.get("training", {}) | {k: v for k, v in training.items() if v is not None}
         if self.model is not None:
             document["model"] = self.model
-        if self.strategy is not None and self.strategy != config.update.strategy:
-            document["update"] = {"strategy": self.strategy}
-        return PipelineConfig.parse(document, "what this run asks for")
+        if self.strategy is not None:
+            if not isinstance(config, PipelineConfig):
+                raise ValueError(f"task: {config.task} has one strategy; leave it out")
+            if self.strategy != config.update.strategy:
+                document["update"] = {"strategy": self.strategy}
+        return check_document(type(config), document, "what this run asks for", KIND_OF_FILE)
 
 
 NO_OVERRIDES = Overrides()

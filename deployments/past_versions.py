@@ -97,7 +97,8 @@ def _learn_shares(history: History, shares: Sequence[Sequence[int]], folder: Pat
         for share in shares:
             yield from _learn_share(history, share, folder)
         return
-    context = get_context("spawn")  # a fork would take torch's threads along
+    context = get_context("forkserver")  # a fork of this process would take torch's threads along
+    context.set_forkserver_preload([__name__])  # imported once for all of them
     with context.Manager() as manager, ProcessPoolExecutor(len(shares), context) as pool:
         done: Queue[int] = manager.Queue()
         running = [pool.submit(_tell_share, history.without_samples(), share, folder, done) for share in shares]

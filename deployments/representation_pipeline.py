@@ -9,6 +9,7 @@ from data.signal_config import SignalDataConfig
 from deployments.gate_config import AnyGate
 from deployments.pipeline import DEFAULT_TRIGGER, ScheduleConfig
 from learning.representation_config import RepresentationConfig
+from learning.search.config import TuningConfig
 from models.config import HierarchicalConfig
 from monitoring.config import AdwinTrigger, ClusterDriftConfig, DdmTrigger, PageHinkleyTrigger, TriggerConfig
 from monitoring.performance import SignalMetric
@@ -17,7 +18,7 @@ REPRESENTATION = "representation"
 
 
 class RepresentationGate(AnyGate):
-    """What a candidate must pass. Losses are in points of the metric; of keypoint_mae a share of the champion's.
+    """What a candidate must pass. Losses are in points of the metric; of keypoints' errors a share of the champion's.
 
     The metric decides; on every other metric of the held-out signals a candidate must not clearly lose.
     """
@@ -42,7 +43,7 @@ class RepresentationGate(AnyGate):
 
 
 class RepresentationPipeline(Config):
-    """All of a pipeline that represents signals: data, validation, model, training, drift, trigger, gate, schedule."""
+    """All of a pipeline that represents signals, as `PipelineConfig` has it for rows."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     task: Literal["representation"]
@@ -52,6 +53,7 @@ class RepresentationPipeline(Config):
     training: RepresentationConfig = RepresentationConfig()
     drift: ClusterDriftConfig = ClusterDriftConfig()
     trigger: TriggerConfig = DEFAULT_TRIGGER
+    tuning: TuningConfig = TuningConfig()
     gate: RepresentationGate = RepresentationGate()
     schedule: ScheduleConfig = ScheduleConfig()
 

@@ -23,7 +23,9 @@ from deployments.line import Line
 from deployments.outcomes import Batch, Exported, Judged, Learned, Stored, Validated, Watched
 from deployments.predicting import Predicted, predict
 from deployments.promotion import smoke_test
+from deployments.row_tuning import tunable_rows
 from deployments.triaging import triage_stored
+from deployments.tuning import Tunable
 from deployments.watching import watch
 from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
@@ -95,6 +97,9 @@ class RowKind:
 
     def export_again(self, version: int) -> Exported:
         return export_again(self.line, version)
+
+    def tunable(self, batch: Batch) -> Tunable:
+        return tunable_rows(self.line, batch)
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
         return judge_version(self.line, batch, exported, wealth)

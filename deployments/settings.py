@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+SERVER_SECONDS = 180
+"""That Prefect's temporary server has to start; its own 20 are too few on a machine that is at work."""
+
 
 class Settings(BaseSettings):
     """Set by environment variables with the prefix LEHR_."""
@@ -58,6 +61,7 @@ def keep_quiet(settings: Settings) -> None:
     folder = (settings.home / "prefect").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_HOME", str(folder))
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(SERVER_SECONDS))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")

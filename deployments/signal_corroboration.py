@@ -19,15 +19,15 @@ from monitoring.representation import SignalScores
 
 
 def check_signal_corroboration(config: RepresentationGate, evidence: SignalEvidence, champion: SignalScores) -> Check:
-    """The clear loss on everything but one new batch, in the metric that decides and in one of each head."""
+    """The loss on everything but one new batch, in the metric that decides and in one of each head."""
     if evidence.champion_through is None:
         raise ValueError("through which batch the champion learned is not known")
     found = {metric: _corroborated(config, metric, evidence, champion) for metric in _asked(config, evidence)}
     worst = max(found, key=lambda metric: (not found[metric].passed, found[metric].value - found[metric].limit))
     told = found[worst]
     text = (
-        f"loss in {worst} against the champion, exceeded with {config.confidence:.0%} confidence on all held-out "
-        f"signals but one new batch's; one batch may be wrong: more waits for a second that bears it out; at most"
+        f"loss in {worst} against the champion on all held-out signals but one new batch's; one batch may be wrong: "
+        f"more waits for a second that bears it out; at most"
     )
     return checked(CORROBORATION, told.value, told.limit, told.passed, text)
 
@@ -62,20 +62,20 @@ class _Signals:
         return np.unique(self.evidence.signals.batches_N[known_N]).tolist()
 
     def loss_without(self, batch: int) -> float:
-        """The clear loss: sessions are few, and of two equal versions one always scores less."""
         both = self.evidence.without.get(batch)
-        if both is None:  # an old one, where nothing new has a value
-            return -self._bounds_on(self.evidence.signals.batches_N != batch)[1]
-        return -bounds_of(self.config, self.metric, self.evidence, *both)[1]
+        if both is not None:
+            return -self._gain(*both)
+        # an old one, where nothing new has a value
+        return -self._gain(self.evidence.candidate, self.champion, self.evidence.signals.batches_N != batch)
 
     def gain_on(self, batch: int) -> float:
-        batch_N = self.evidence.signals.batches_N == batch
-        both = (known_score(scores, self.metric, batch_N) for scores in (self.evidence.candidate, self.champion))
-        return gain(self.metric, *both)
+        return self._gain(self.evidence.candidate, self.champion, self.evidence.signals.batches_N == batch)
 
     def gains_surely_on(self, batches: Sequence[int]) -> bool:
         try:
-            return self._bounds_on(np.isin(self.evidence.signals.batches_N, batches))[0] > 0
+            chosen_N = np.isin(self.evidence.signals.batches_N, batches)
+            both = (self.evidence.candidate, self.champion)
+            return bounds_of(self.config, self.metric, self.evidence, *both, chosen_N)[0] > 0
         except ValueError:  # too few sessions to tell
             return False
 
@@ -83,5 +83,7 @@ class _Signals:
         on = (known_score(self.champion, self.metric, self.evidence.signals.batches_N == b) for b in (batch, other))
         return gain(self.metric, *on)
 
-    def _bounds_on(self, chosen_N: NDArray[np.bool_]) -> tuple[float, float]:
-        return bounds_of(self.config, self.metric, self.evidence, self.evidence.candidate, self.champion, chosen_N)
+    def _gain(
+        self, candidate: SignalScores, champion: SignalScores, chosen_N: NDArray[np.bool_] | None = None
+    ) -> float:
+        return gain(self.metric, *(known_score(scores, self.metric, chosen_N) for scores in (candidate, champion)))

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ INPUTS = ("signals", "lengths")
 OUTPUTS = ("embeddings", "keypoint_logits", "offsets", "positions")
 _KEYPOINTS = "lehr.keypoints"
 _EXAMPLE_LENGTHS = (37, 23)
+_WARM_UP_RUNS, _MEASURED_RUNS = 3, 20
 
 Floats = NDArray[np.float32]
 
@@ -99,6 +101,16 @@ class SignalModel:
             raise ValueError(f"{count} signals of at most {longest} samples need as many lengths from 1, got {lengths}")
         found: Sequence[Any] = self._session.run(list(OUTPUTS), {"signals": signals_BCT, "lengths": lengths})
         return ServedRepresentation(*(np.asarray(output) for output in found))
+
+    def latency_ms(self, signal_CT: Floats) -> float:
+        """The median time of one representation of a signal alone, after a warm-up."""
+        seconds = [self._seconds(np.ascontiguousarray(signal_CT[None])) for _ in range(_WARM_UP_RUNS + _MEASURED_RUNS)]
+        return 1000 * float(np.median(seconds[_WARM_UP_RUNS:]))
+
+    def _seconds(self, signals_BCT: Floats) -> float:
+        started = perf_counter()
+        self.represent(signals_BCT)
+        return perf_counter() - started
 
 
 def check_signal_parity(network: HierarchicalSignalNet, onnx_bytes: bytes, lengths: Sequence[int], seed: int) -> float:

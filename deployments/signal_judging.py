@@ -5,7 +5,6 @@ Shapes: N held-out signals.
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 
 import numpy as np
 
@@ -18,15 +17,12 @@ from deployments.outcomes import Batch, Exported, Judged
 from deployments.representation_pipeline import RepresentationGate
 from deployments.signal_corroboration import check_signal_corroboration
 from deployments.signal_evidence import SignalEvidence, bounds_of, known_score, weigh
-from deployments.signal_export import SignalModel
 from deployments.signal_learning import held_out_signals
 from deployments.signal_line import SignalLine
 from deployments.signal_versions import SignalVersion, represent_with, signal_champion_of, signal_version_of
 from deployments.verdict import Check, Verdict, at_most, checked, closed, failed, margin
 from monitoring.performance import LOWER_IS_BETTER, SignalMetric, gain
 from monitoring.representation import SignalScores, chance
-
-_WARM_UP_RUNS, _MEASURED_RUNS = 3, 20
 
 
 def judge_signals(line: SignalLine, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
@@ -96,7 +92,7 @@ def _evidence(
         None if champion is None else made[1],
         champion_through=through,
         learned=count_remembered(candidate.memory, held_out, line.config.data.holdout),
-        latency_ms=latency_of(candidate.model, held_out),
+        latency_ms=candidate.model.latency_ms(held_out.longest()),
         size_mb=len(candidate.onnx) / 1e6,
         parity_error=parity_error,
         seed=line.config.training.seed,
@@ -112,17 +108,6 @@ def count_remembered(memory: Signals, held_out: Signals, holdout: SignalHoldout)
     )
     never = set(held)
     return sum(ids in never for ids in kept)
-
-
-def latency_of(model: SignalModel, signals: Signals) -> float:
-    """The median time of one prediction for the longest held-out signal, after a warm-up."""
-    longest = np.ascontiguousarray(signals.signal(int(signals.lengths_N.argmax()))[None])
-    seconds: list[float] = []
-    for _ in range(_WARM_UP_RUNS + _MEASURED_RUNS):
-        started = perf_counter()
-        model.represent(longest)
-        seconds.append(perf_counter() - started)
-    return 1000 * float(np.median(seconds[_WARM_UP_RUNS:]))
 
 
 def _threshold(metric: SignalMetric, limit: float, evidence: SignalEvidence) -> Check:

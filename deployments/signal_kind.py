@@ -24,8 +24,10 @@ from deployments.signal_learning import export_signal_draft, export_signals_agai
 from deployments.signal_line import SignalLine
 from deployments.signal_predicting import predict_signals
 from deployments.signal_triaging import triage_stored_signals
+from deployments.signal_tuning import tunable_signals
 from deployments.signal_versions import signal_version_of
 from deployments.signal_watching import watch_signals
+from deployments.tuning import Tunable
 from learning.callbacks import Followed, Listener
 from monitoring.causes import Triage
 
@@ -82,6 +84,9 @@ class SignalKind:
 
     def export_again(self, version: int) -> Exported:
         return export_signals_again(self.line, version)
+
+    def tunable(self, batch: Batch) -> Tunable:
+        return tunable_signals(self.line, batch)
 
     def judge(self, batch: Batch, exported: Exported, wealth: float) -> Judged:
         return judge_signals(self.line, batch, exported, wealth)

@@ -39,7 +39,7 @@ def open_signal_line(
 
     Raises ValueError also for overrides of what a representation does not have.
     """
-    config = _overridden(config, overrides)
+    config = overrides.apply(config)
     with alone(settings, config.name) as folder:
         ledger = open_ledger(settings)
         schema, suite = _declared_schema(config, ledger, arrivals), suite_path_of(config.validation, pipeline)
@@ -64,24 +64,13 @@ def read_signal_line(pipeline: Path, config: RepresentationPipeline, settings: S
 def check_signal_line(config: RepresentationPipeline, settings: Settings, arrivals: Iterable[Arrival]) -> None:
     """Raise ValueError for what nothing in the source has."""
     if open_ledger(settings).schema(config.name) is None:
-        _first_schema(config, arrivals)
-
-
-def _overridden(config: RepresentationPipeline, asked: Overrides) -> RepresentationPipeline:
-    if asked.strategy is not None or asked.model is not None or asked.training is not None:
-        raise ValueError(
-            "task: representation has one strategy, and its model and training are the file's; leave them out"
-        )
-    changed = {k: v for k, v in {"seed": asked.seed, "epochs": asked.epochs}.items() if v is not None}
-    document = config.model_dump(mode="json", exclude_unset=True)
-    document["training"] = document.get("training", {}) | changed
-    return RepresentationPipeline.model_validate(document) if changed else config
+        first_signal_schema(config, arrivals)
 
 
 def _declared_schema(config: RepresentationPipeline, ledger: Ledger, arrivals: Iterable[Arrival]) -> SignalSchema:
     kept: dict[str, Any] | None = ledger.schema(config.name)
     if kept is None:
-        schema = _first_schema(config, arrivals)
+        schema = first_signal_schema(config, arrivals)
         ledger.declare_schema(config.name, asdict(schema))
         return schema
     schema = config.data.schema_for(len(kept["channels"]))
@@ -98,7 +87,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _first_schema(config: RepresentationPipeline, arrivals: Iterable[Arrival]) -> SignalSchema:
+def first_signal_schema(config: RepresentationPipeline, arrivals: Iterable[Arrival]) -> SignalSchema:
     """The schema of the first file that has what the pipeline asks for; a broken one may come before it."""
     mistake: ValueError | None = None
     for arrival in arrivals:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data.files import write_whole
 from data.signal_config import SignalDataConfig
 from data.signal_sources import read_signals
 from data.signals import Signals
@@ -96,14 +95,17 @@ def index_files(files: Sequence[Path], folder: Path, embedder: Embedder) -> list
     Raises ValueError as reading does, and where the index was made with another model.
     """
     added: list[tuple[Path, int]] = []
+    config = embedder.config
+    told = None if config is None else config.model_dump_json(exclude_unset=True).encode()
     for file in files:
         found = embedder.represent(file)
-        before = len(_open_or_make(folder, embedder))
         signals = found.signals
         embedded = Embedded(
             found.embeddings_NE, found.ids, signals.element_ids_N, signals.session_ids_N, found.source
         )  # fmt: skip
-        added.append((file, len(extend_index(folder, embedder.sha256, embedded)) - before))
+        had = (folder / MANIFEST).exists() and open_index(folder).place_of(found.source) is not None
+        extend_index(folder, embedder.sha256, embedded, {MODEL: embedder.onnx, DATA: told})
+        added.append((file, 0 if had else len(signals)))
     return added
 
 
@@ -125,18 +127,6 @@ def _others(search: Search, index: SimilarityIndex, found: RepresentedFile, k: i
     near = search.nearest(found.embeddings_NE, k + 1)
     itself_QK = near.places_QK == own + np.arange(len(found.signals))[:, None]
     return near.take(np.argsort(itself_QK, axis=1, kind="stable")[:, : min(k, len(index) - 1)])
-
-
-def _open_or_make(folder: Path, embedder: Embedder) -> SimilarityIndex | tuple[()]:
-    """The index, or nothing but its model where it is to be made."""
-    if (folder / MANIFEST).exists():
-        index = open_index(folder)
-        check_model(index.manifest, embedder.sha256)
-        return index
-    write_whole(folder / MODEL, embedder.onnx)
-    if embedder.config is not None:
-        write_whole(folder / DATA, embedder.config.model_dump_json(exclude_unset=True).encode())
-    return ()
 
 
 def _champion(pipeline: Path, settings: Settings) -> Embedder:

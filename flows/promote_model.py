@@ -14,7 +14,7 @@ from deployments.pipeline_files import load_pipeline
 from deployments.requests import open_request
 from deployments.settings import Settings
 from monitoring.policies import Decision
-from tasks.approve import ask_approval
+from tasks.approve import wait_for_approval
 from tasks.export import export_shadow
 from tasks.judge import judge_candidate
 from tasks.promote import log_refused, promote_candidate
@@ -53,8 +53,8 @@ def promote_model(
     with open_any_line(Path(pipeline), settings, []) as line:
         decision = note_decision(line, batch, Decision("update", asked["reason"]))
         passed = _judge(line, batch, asked["version"])
-    if passed is not None and asked["approval"] and not ask_approval(line, batch, passed, approval_minutes).approve:
-        passed = None
+    if passed is not None and asked["approval"]:
+        passed, decision = wait_for_approval(line, batch, passed, decision, approval_minutes)
     with open_any_line(Path(pipeline), settings, []) as line:
         if passed is not None:
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)

@@ -1,6 +1,5 @@
 """A retrain that was asked for: by a person from a form, or by an event of drift, dropped performance or rows."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from deployments.settings import Settings
 from learning.config import Strategy
 from monitoring.config import LearningAction
 from monitoring.policies import Decision
-from tasks.approve import ask_approval
+from tasks.approve import wait_for_approval
 from tasks.climb import climb
 from tasks.promote import promote_candidate
 from tasks.request import decide_on_request, finish_request
@@ -64,10 +63,9 @@ def retrain(
         if passed is None or not asked["approval"]:
             return _close(line, batch, passed, decision)
     # A person may take hours: meanwhile the line is free for the loop, and the swap finds out whether it moved on.
-    approved = ask_approval(line, batch, passed, approval_minutes)
-    decision = replace(decision, reason=f"{decision.reason}; approved: {approved.reason}")
+    passed, decision = wait_for_approval(line, batch, passed, decision, approval_minutes)
     with open_any_line(Path(pipeline), settings, [], overrides) as line:
-        return _close(line, batch, passed if approved.approve else None, decision)
+        return _close(line, batch, passed, decision)
 
 
 def _close(line: AnyLine, batch: Batch, passed: Passed | None, decision: Decision) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from deployments.line import open_ledger, open_line, read_line
+from deployments.kinds import open_any_line, read_any_line, tunable_of_source
+from deployments.line import open_ledger
 from deployments.outcomes import Batch
-from deployments.pipeline import PipelineConfig
+from deployments.pipeline_files import load_pipeline
 from deployments.requests import open_request
 from deployments.settings import Settings
-from deployments.tuning import Budget, overrides_of, rows_of_source, tune
+from deployments.tuning import Budget, overrides_of, tune
 from monitoring.policies import Decision
 from tasks.promote import promote_candidate
 from tasks.request import finish_request, note_decision
@@ -53,23 +54,24 @@ def tune_model(
         home: where lehr keeps its state.
     """
     settings = Settings() if home is None else Settings(home=Path(home))
-    path, config = Path(pipeline), PipelineConfig.load(Path(pipeline))
+    path, config = Path(pipeline), load_pipeline(Path(pipeline))
     budget = Budget(trials, minutes, dask or processes, storage)
-    rows = None if sources is None else rows_of_source(path, config, [Path(source) for source in sources], batch_rows)
-    if rows is not None and (not candidate or open_ledger(settings).schema(config.name) is None):
-        found = tune(config, rows, settings, budget)
+    given = None if sources is None else tunable_of_source(path, [Path(source) for source in sources], batch_rows)
+    if given is not None and (not candidate or open_ledger(settings).schema(config.name) is None):
+        found = tune(given, settings, budget)
         show_search(found)
         return found
     said = {"trials": trials, "minutes": minutes, "candidate": candidate}
     batch, _ = open_request(open_ledger(settings), config.name, run_key or str(flow_run.id), said)
-    found = search_parameters(read_line(path, settings), batch, settings, budget, rows)  # the loop may go on meanwhile
+    line = read_any_line(path, settings)  # the loop may go on meanwhile
+    found = search_parameters(line, batch, settings, budget, given)
     return _judge(path, settings, batch, found, candidate)
 
 
 def _judge(path: Path, settings: Settings, batch: Batch, found: dict[str, Any], candidate: bool) -> dict[str, Any]:
     wanted = candidate and found["changed"]
     why = found["why"] if found["changed"] else f"the pipeline's own parameters stay: {found['why']}"
-    with open_line(path, settings, [], overrides_of(found)) as line:
+    with open_any_line(path, settings, [], overrides_of(found)) as line:
         decision = note_decision(line, batch, Decision("retrain" if wanted else "none", why))
         if wanted and (passed := judge_tuned(line, batch)) is not None:
             promote_candidate(line, batch, passed.rung, passed.exported, passed.judged, decision)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from torch import nn
+
 from learning.metrics import EpochMetrics
 from learning.state import TrainingState
 
@@ -30,6 +32,10 @@ class Followed(Protocol):
 
     def stop(self, outcome: str) -> None:
         """End the training before its next batch: `paused` or `cancelled`."""
+        ...
+
+    def serve(self, network: nn.Module) -> None:
+        """Let its network, once it has ended, be as it would be served."""
         ...
 
 

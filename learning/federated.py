@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from data.config import DataConfig, Task
+from data.documents import Checked, check_document
 from data.files import write_whole
 from deployments.federation_files import onnx_of, packed_for
 from learning.config import TrainingConfig
@@ -50,8 +51,8 @@ class FederatedLearningCoordinator:
         task: Task | None = None,
     ) -> None:
         self._model, self._training = model, training
-        self._federation = FederationConfig.model_validate(federation or {})
-        self._data = None if data is None else DataConfig.model_validate(data)
+        self._federation = _checked(FederationConfig, federation or {}, "federation")
+        self._data = None if data is None else _checked(DataConfig, data, "data")
         self._task: Task | None = task
         self.nodes: dict[str, Node] = {}
 
@@ -71,7 +72,7 @@ class FederatedLearningCoordinator:
         ValueError) where too few nodes answer.
         """
         federation = self._federation.model_copy(update={"rounds": rounds, "aggregation": _method(aggregation_method)})
-        federation = FederationConfig.model_validate(federation.model_dump())
+        federation = _checked(FederationConfig, federation.model_dump(), "federation")
         sources = named_sources(node_data_sources)
         self.nodes = {name: Node(name, self._read(name, source)) for name, source in sources.items()}
         training = self._training
@@ -102,6 +103,14 @@ class FederatedLearningCoordinator:
             return node_data(source, self._data, self._task)
         except ValueError as mistake:
             raise ValueError(f"node_data_sources: {name}: {mistake}") from None
+
+
+def _checked(model: type[Checked], given: Checked | Mapping[str, Any], name: str) -> Checked:
+    if isinstance(given, model):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name}: a {model.__name__} or a mapping, not {given!r}")
+    return check_document(model, given, name, "configuration")
 
 
 def _method(method: str | Mapping[str, Any] | AggregationConfig) -> AggregationConfig:

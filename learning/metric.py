@@ -64,10 +64,12 @@ class HierarchicalLoss:
 
     An anchor's positives are the signals of its session, its negatives those of other sessions of the same element;
     one level up: the signals of its element, and those of other elements. options: fields of the configuration, where
-    none is given: `HierarchicalLoss(lambda_metric=0.5, margin_session=0.1)`.
+    none is given: `HierarchicalLoss(lambda_metric=0.5, margin_session=0.1)`. Raises ValueError for both.
     """
 
     def __init__(self, config: HierarchicalLossConfig | None = None, **options: Any) -> None:
+        if config is not None and options:
+            raise ValueError(f"a configuration is given, so {', '.join(options)} must stand in it")
         self.config = config or HierarchicalLossConfig(**options)
 
     def __call__(

@@ -18,11 +18,13 @@ def seeded(seed: int, batch_number: int) -> Generator[None]:
     process's, so of several threads that ask for it one learns at a time.
     """
     entropy = int(np.random.SeedSequence([seed, batch_number]).generate_state(1, np.uint64)[0])
-    with _ALONE, torch.random.fork_rng(devices=[]):
-        threads = torch.get_num_threads()
-        torch.random.default_generator.manual_seed(entropy)
+    generator = torch.random.default_generator
+    with _ALONE:
+        before, threads = generator.get_state(), torch.get_num_threads()
+        generator.manual_seed(entropy)
         torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+            generator.set_state(before)

@@ -5,7 +5,7 @@ Shapes: N signals, C channels, K keypoints, E numbers of an embedding.
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -59,9 +59,11 @@ def fit_representation(
     start: a network whose weights it starts from, which stays as it is, normaliser included; None: fresh weights of
     `model`. checkpoints: a folder; a training of the same signals and configuration found there goes on, to the bit.
     callbacks: hear of the training, and may stop it.
-    Raises ValueError for fewer than two elements, FloatingPointError where a loss is not finite.
+    Raises ValueError for fewer than two elements and for signals whose channels or keypoints (in whatever order) are
+    not those of `start`, FloatingPointError where a loss is not finite.
     """
     model, config = model or HierarchicalConfig(), config or RepresentationConfig()
+    signals = signals if start is None else _as_for(start, signals)
     learned, held_out = _hold_out(signals, config)
     network = _fresh(learned, model, config.seed) if start is None else deepcopy(start)
     sampler = _sampler(learned, config, config.p_elements, 0)
@@ -95,9 +97,11 @@ def update_representation(
 
     memory: signals of earlier elements (`choose_memory`), which make half of every batch. It takes `update_share` of a
     training's epochs, and leaves the network that is given, and the normaliser, as they are. checkpoints, callbacks: as
-    `fit_representation`.
+    `fit_representation`. Raises ValueError for no signals in either part and for other channels or keypoints than the
+    network's.
     """
     config = config or RepresentationConfig()
+    memory, new = _as_for(before, memory), _as_for(before, new)
     quick = config.model_copy(
         update={
             "epochs": max(1, round(config.update_share * config.epochs)),
@@ -123,7 +127,12 @@ def update_representation(
 
 
 def choose_memory(signals: Signals, per_element: int, seed: int) -> Signals:
-    """At most so many signals of each element at random, as evenly over its sessions as they allow."""
+    """At most so many signals of each element at random, as evenly over its sessions as they allow.
+
+    Raises ValueError for fewer than one.
+    """
+    if per_element < 1:
+        raise ValueError(f"a memory keeps one signal of each element or more, not {per_element}")
     frame = pl.DataFrame({"element": signals.elements_N, "session": signals.sessions_N}).with_row_index("place")
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     in_turn = shuffled.with_columns(turn=pl.int_range(pl.len()).over("session")).sort("turn", maintain_order=True)
@@ -132,7 +141,11 @@ def choose_memory(signals: Signals, per_element: int, seed: int) -> Signals:
 
 @torch.no_grad()
 def represent(network: HierarchicalSignalNet, signals: Signals) -> Represented:
-    """Embeddings and positions of all signals, by the network as it is served."""
+    """Embeddings and positions of all signals, by the network as it is served.
+
+    Raises ValueError for no signals, and for another number of channels than the network's.
+    """
+    _check_channels(network, signals)
     network.eval()
     parts = [_represented(network, batch) for batch in _in_turn(SignalDataset(signals))]
     embeddings_NE = np.concatenate([embeddings for embeddings, _ in parts])
@@ -157,6 +170,23 @@ def _fresh(signals: Signals, model: HierarchicalConfig, seed: int) -> Hierarchic
     return network
 
 
+def _check_channels(network: HierarchicalSignalNet, signals: Signals) -> None:
+    if len(signals) == 0:
+        raise ValueError("there are no signals")
+    if signals.channels != network.in_channels:
+        raise ValueError(f"the network takes signals of {network.in_channels} channels, these have {signals.channels}")
+
+
+def _as_for(network: HierarchicalSignalNet, signals: Signals) -> Signals:
+    """The signals with their keypoints in the order of the network's, which are told apart by their place alone."""
+    _check_channels(network, signals)
+    if set(signals.keypoints) != set(network.keypoints):
+        raise ValueError(
+            f"the network finds the keypoints {sorted(network.keypoints)}, the signals have {sorted(signals.keypoints)}"
+        )
+    return replace(signals, keypoints={name: signals.keypoints[name] for name in network.keypoints})
+
+
 def _represented(network: HierarchicalSignalNet, batch: SignalBatch) -> tuple[Floats, Floats]:
     representation = network(batch["signals"], batch["lengths"])
     return representation.embeddings_BE.numpy(), network.positions(representation).numpy()
@@ -170,9 +200,9 @@ def _in_turn(dataset: SignalDataset) -> Iterator[SignalBatch]:
 def _hold_out(signals: Signals, config: RepresentationConfig) -> tuple[Signals, Signals | None]:
     """Signals of the elements to learn from, and of those held out; at least two elements are learned from."""
     elements_N = signals.elements_N
-    elements = int(elements_N.max()) + 1
+    elements = len(np.unique(elements_N))
     if elements < 2:
-        raise ValueError("representations are learned from two elements or more; the signals have one")
+        raise ValueError(f"representations are learned from two elements or more; the signals have {elements}")
     wanted = min(round(config.held_out * elements), elements - 2)
     if wanted == 0:
         return signals, None

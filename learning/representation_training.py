@@ -56,6 +56,7 @@ class RepresentationTraining(Ending[RepresentationConfig]):
     penalty: Penalty | None = None
     checkpoints: Path | None = None
     callbacks: Sequence[Listener[Followed]] = ()
+    average: MovingAverage | None = field(default=None, init=False)
     stopped: str | None = None
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
     best: Best = field(default_factory=Best)
@@ -67,7 +68,8 @@ class RepresentationTraining(Ending[RepresentationConfig]):
         self._optimiser = make_optimiser(
             self.network.parameters(), config.optimiser, config.learning_rate, config.weight_decay
         )
-        self._average = None if config.ema_decay is None else MovingAverage(self._weights(), config.ema_decay)
+        if config.ema_decay is not None:
+            self.average = MovingAverage(self._weights(), config.ema_decay)
         self._listeners = listeners_of(self.callbacks)
 
     def run(self) -> Training:
@@ -135,8 +137,8 @@ class RepresentationTraining(Ending[RepresentationConfig]):
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._weights(), self.config.clip_norm)
         self._optimiser.step()
-        if self._average is not None:
-            self._average.update()
+        if self.average is not None:
+            self.average.update()
         self.samples_learned += len(batch["lengths"])
         return loss.item()
 
@@ -162,7 +164,7 @@ class RepresentationTraining(Ending[RepresentationConfig]):
     def _validate(self, epoch: int) -> float | None:
         if not self.held_out:
             return None
-        with self._average.in_place() if self._average else nullcontext():
+        with self.average.in_place() if self.average else nullcontext():
             self.network.eval()
             losses = [self._batch_loss(b, self.network(b["signals"], padding(b))).item() for b in self.held_out]
             loss = sum(losses) / len(losses)
@@ -170,10 +172,7 @@ class RepresentationTraining(Ending[RepresentationConfig]):
         return loss
 
     def _serve_best(self) -> None:
-        if self.best.weights is not None:
-            self.network.load_state_dict(self.best.weights)
-        elif self._average is not None:
-            self._average.swap()
+        self.serve(self.network)
         self.network.eval().zero_grad()
 
     def _fingerprint(self) -> str:
@@ -187,7 +186,7 @@ class RepresentationTraining(Ending[RepresentationConfig]):
 
     def _tensors(self) -> dict[str, Tensor]:
         groups = {"network": self.network.state_dict(), "best": self.best.weights or {}}
-        average = self._average.state() if self._average else {}
+        average = self.average.state() if self.average else {}
         return grouped({**groups, "average": average, "optimiser": optimiser_tensors(self._optimiser)})
 
     def _figures(self) -> dict[str, Any]:
@@ -205,8 +204,8 @@ class RepresentationTraining(Ending[RepresentationConfig]):
             )
         self.network.load_state_dict(saved.group("network"))
         restore_optimiser(self._optimiser, saved.group("optimiser"))
-        if self._average is not None:
-            self._average.restore(saved.group("average"))
+        if self.average is not None:
+            self.average.restore(saved.group("average"))
         self.history = [EpochMetrics(**figures) for figures in saved.config["history"]]
         self.best = Best(**saved.config["best"], weights=saved.group("best") or None)
         self.samples_learned = saved.config["samples_learned"]

@@ -42,6 +42,7 @@ class Ending(Generic[ConfigT]):
     config: ConfigT
     history: list[EpochMetrics]
     best: Best
+    average: MovingAverage | None
     stopped: str | None
 
     @property
@@ -52,6 +53,13 @@ class Ending(Generic[ConfigT]):
     def stop(self, outcome: str) -> None:
         """End the training before its next batch: `paused` or `cancelled`."""
         self.stopped = outcome
+
+    def serve(self, network: nn.Module) -> None:
+        """Let its network be as it is served: the best that was validated; where nothing was, the moving average."""
+        if self.best.weights is not None:
+            network.load_state_dict(self.best.weights)
+        elif self.average is not None:
+            self.average.swap()
 
     @property
     def outcome(self) -> str | None:

@@ -264,11 +264,7 @@ class Trainer:
         )
 
     def _serve_best(self) -> None:
-        state = self.state
-        if state.best.weights is not None:
-            self.network.load_state_dict(state.best.weights)
-        elif state.average is not None:
-            state.average.swap()
+        self.state.serve(self.network)
         self.network.to("cpu").zero_grad()
 
     def _accuracy(self, correct: float, count: float) -> float | None:

@@ -57,7 +57,8 @@ class HierarchicalSignalNet(nn.Module):
 
     keypoints: their names, or how many; there may be none. One step of their head spans `stride` samples. options:
     fields of the configuration, where none is given: `HierarchicalSignalNet(2, ("onset", "peak"), embedding_dim=128)`.
-    Raises ValueError for no channel and for a name that comes twice.
+    Raises ValueError for no channel, fewer than no keypoints, a name that comes twice, and options beside a
+    configuration.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class HierarchicalSignalNet(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        if config is not None and options:
+            raise ValueError(f"a configuration is given, so {', '.join(options)} must stand in it")
         self.config = config or HierarchicalConfig(**options)
         self.in_channels, self.keypoints = in_channels, _names(keypoints)
         if in_channels < 1:
@@ -93,7 +96,12 @@ class HierarchicalSignalNet(nn.Module):
         return 1 if self.config.decoder == "unet" else 2 ** len(self.config.channels)
 
     def forward(self, signals_BCT: Tensor, lengths_B: Tensor | None = None) -> Representation:
-        """Raw signals, padded behind their lengths (int64; None: all are whole), NaN where a reading is missing."""
+        """Raw signals, padded behind their lengths (int64; None: all are whole), NaN where a reading is missing.
+
+        Raises ValueError for another number of channels, and for lengths that do not lie within the signals.
+        """
+        if not torch.jit.is_tracing():
+            _check_given(signals_BCT, lengths_B, self.in_channels)
         padded = lengths_B is not None
         lengths_B = lengths_B if lengths_B is not None else _whole(signals_BCT)
         hidden = self.normaliser(signals_BCT.transpose(1, 2)).transpose(1, 2)
@@ -164,7 +172,21 @@ def _whole(signals_BCT: Tensor) -> Tensor:
     return torch.full((signals_BCT.shape[0],), signals_BCT.shape[2], dtype=torch.int64, device=signals_BCT.device)
 
 
+def _check_given(signals_BCT: Tensor, lengths_B: Tensor | None, channels: int) -> None:
+    if signals_BCT.ndim != 3 or signals_BCT.shape[1] != channels or 0 in signals_BCT.shape:
+        raise ValueError(f"the network takes (signals, {channels}, samples), got {tuple(signals_BCT.shape)}")
+    count, _, longest = signals_BCT.shape
+    if lengths_B is None:
+        return
+    if lengths_B.shape != (count,) or bool(((lengths_B < 1) | (lengths_B > longest)).any()):
+        raise ValueError(
+            f"{count} signals of at most {longest} samples need as many lengths from 1, got {lengths_B.tolist()}"
+        )
+
+
 def _names(keypoints: Sequence[str] | int) -> tuple[str, ...]:
+    if isinstance(keypoints, int) and keypoints < 0:
+        raise ValueError(f"a network finds no keypoint or more, not {keypoints}")
     names = tuple(map(str, range(keypoints))) if isinstance(keypoints, int) else tuple(keypoints)
     if len(set(names)) < len(names):
         raise ValueError(f"every keypoint has a name of its own, given were {', '.join(names)}")

@@ -104,7 +104,9 @@ _RULES: TypeAdapter[list[Rule]] = TypeAdapter(list[Rule])
 
 def parse_rules(rules: Sequence[Rule | Mapping[str, Any]]) -> dict[str, Rule]:
     """Rules from documents, by name; raises ValueError, naming what is wrong, for a mistake."""
-    documents = [rule if isinstance(rule, Mapping) else rule.model_dump() for rule in rules]
+    if isinstance(rules, str) or not isinstance(rules, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"rules: a list of them, not {rules!r}")
+    documents = [rule.model_dump() if isinstance(rule, _Rule) else rule for rule in rules]
     try:
         found = _RULES.validate_python(documents)
     except ValidationError as error:

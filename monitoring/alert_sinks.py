@@ -23,15 +23,17 @@ def to_log(alert: Alert) -> None:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Posts each alert as JSON; `text` is what chat services show."""
+    """Posts each alert as JSON; `text` is what chat services show. Raises ValueError for another kind of address."""
 
     url: str
     timeout_seconds: float = 10.0
 
-    def __call__(self, alert: Alert) -> None:
-        """Raises OSError where it is not taken."""
+    def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"a webhook's address begins with http:// or https://, not {self.url!r}")
+
+    def __call__(self, alert: Alert) -> None:
+        """Raises OSError where it is not taken."""
         body = json.dumps({**as_json(alert), "text": headline(alert)}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=self.timeout_seconds):

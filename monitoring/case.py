@@ -63,17 +63,17 @@ class Case:
     @cached_property
     def untold_F(self) -> NDArray[np.bool_]:
         """Channels of which the others say too little to say where they should be."""
-        return self.regimes.said_by_others(tuple(np.flatnonzero(self.mute_F).tolist()))[1] >= TOLD
+        return self.regimes.relations.said_by_others(tuple(np.flatnonzero(self.mute_F).tolist()))[1] >= TOLD
 
     def move_from(self, base: int) -> Move:
         """The batch's levels against a regime's."""
         regimes, mute_F = self.regimes, self.mute_F
-        size_F = np.where(mute_F, 0.0, (self.batch.mean_F - regimes.mean_GF[base]) / regimes.deviation_F)
-        chance_FF, relations_FF = self.chance_FF(base), regimes.relations_FF.copy()
+        size_F = np.where(mute_F, 0.0, (self.batch.mean_F - regimes.mean_GF[base]) / regimes.relations.deviation_F)
+        chance_FF, relations_FF = self.chance_FF(base), regimes.relations.relations_FF.copy()
         for matrix_FF in (chance_FF, relations_FF):
             matrix_FF[mute_F] = matrix_FF[:, mute_F] = 0.0
             matrix_FF[mute_F, mute_F] = 1.0
-        doubt_FF = np.where(mute_F | mute_F[:, None], 0.0, regimes.doubt_FF)
+        doubt_FF = np.where(mute_F | mute_F[:, None], 0.0, regimes.relations.doubt_FF)
         return explain(size_F, chance_FF, relations_FF, doubt_FF, ~self.untold_F & ~mute_F)
 
     def chance_FF(self, base: int) -> Floats:
@@ -121,7 +121,7 @@ class Case:
 
         A process that moves a channel leaves, of its move, the share that the others do not know; a fault leaves all.
         """
-        weights_FF, left_F = self.regimes.said_by_others(tuple(np.flatnonzero(self.mute_F).tolist()))
+        weights_FF, left_F = self.regimes.relations.said_by_others(tuple(np.flatnonzero(self.mute_F).tolist()))
         found = self.scattered(self.regimes.latest, ())
         told = list(found)
         alone_F = np.abs(weights_FF @ latest.size_F) >= (1 + left_F) / 2 * np.abs(latest.size_F)
@@ -138,7 +138,7 @@ class Case:
         chance_F = np.sqrt(np.diag(self.chance_FF(base)))
         far_F = np.abs(size_F) >= np.maximum(LEAST_MOVE, MISREAD_LIMIT * chance_F)
         moved = [int(f) for f in np.flatnonzero(untold_F & far_F)]
-        saved = {f: self.losses.told_by(f, float(size_F[f] * self.regimes.deviation_F[f])) for f in moved}
+        saved = {f: self.losses.told_by(f, float(size_F[f] * self.regimes.relations.deviation_F[f])) for f in moved}
         return {
             f: f"moved by {size_F[f]:+.1f} deviations, which makes {min(1, share):.0%} of what the champion loses more"
             for f, share in saved.items()

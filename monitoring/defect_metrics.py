@@ -3,8 +3,10 @@
 Shapes: B samples, K labels.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,8 @@ class DefectReport:
 def report_defects(truths: Sequence[str], said: Sequence[str], costs: Costs | None = None) -> DefectReport:
     """Hold what was said against what was true, item by item.
 
-    Raises ValueError for lists of different or no length, and for costs of a label that does not occur, or below 0.
+    Raises ValueError for lists of different or no length, and for costs of a label that does not occur, below 0, or not
+    finite.
     """
     if len(truths) != len(said) or len(truths) == 0:
         raise ValueError(f"{len(truths)} truths and {len(said)} guesses cannot be compared")
@@ -77,8 +80,8 @@ def _prices(labels: Sequence[str], costs: Costs) -> NDArray[np.float64]:
     prices_KK = 1.0 - np.eye(len(labels))
     for truth, row in costs.items():
         for label, price in row.items():
-            if label not in labels or price < 0:
-                raise ValueError(f"costs.{truth}.{label}: {price:g} is no cost of one of {', '.join(labels)}")
+            if label not in labels or not (isinstance(price, Real) and 0 <= price < math.inf):
+                raise ValueError(f"costs.{truth}.{label}: {price!r} is no cost of one of {', '.join(labels)}")
             prices_KK[labels.index(truth), labels.index(label)] = price
     return prices_KK
 

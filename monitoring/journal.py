@@ -37,7 +37,7 @@ class Journal:
         self._map: mmap.mmap | None = None
 
     def append(self, record: Any) -> int:
-        """Write one record; returns the place behind it."""
+        """Write one record; returns the place behind it. Raises OSError, and writes nothing, where there is no room."""
         line = _line(record)
         if self._map is None or self._end + len(line) > len(self._map):
             self._grow(self._end + len(line))
@@ -59,11 +59,13 @@ class Journal:
         os.close(self._file)
 
     def _grow(self, needed: int) -> None:
+        """Take room on the disk before it is mapped: memory without any behind it ends the process by SIGBUS."""
         capacity = (needed // GROWTH + 1) * GROWTH
-        os.ftruncate(self._file, capacity)
+        os.posix_fallocate(self._file, 0, capacity)
+        grown = mmap.mmap(self._file, capacity)
         if self._map is not None:
             self._map.close()
-        self._map = mmap.mmap(self._file, capacity)
+        self._map = grown
 
 
 def read_journal(path: Path, start: int = 0) -> Iterator[tuple[int, Any]]:

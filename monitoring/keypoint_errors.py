@@ -1,26 +1,14 @@
 """How far predicted keypoints lie from where they were annotated.
 
-Shapes: N signals, K keypoints.
+Shapes: N signals, K keypoints, U units that are drawn again, R draws.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class KeypointScore:
-    """The errors of one keypoint over the signals where it is annotated, in samples; within: the share within ±k."""
-
-    count: int
-    mae: float
-    median: float
-    p90: float
-    within: float
 
 
 def keypoint_errors(predicted_NK: NDArray[np.floating], keypoints: Mapping[str, NDArray[np.floating]]) -> Floats:
@@ -37,12 +25,22 @@ def keypoint_errors(predicted_NK: NDArray[np.floating], keypoints: Mapping[str, 
     return np.abs(predicted_NK.astype(np.float64) - told_NK)
 
 
-def score_keypoints(errors_NK: Floats, names: tuple[str, ...], within: float) -> dict[str, KeypointScore]:
-    """A score for each keypoint that is annotated on any signal; within: k, in samples."""
-    found: dict[str, KeypointScore] = {}
-    for name, errors_N in zip(names, errors_NK.T, strict=True):
-        known = errors_N[~np.isnan(errors_N)]
-        if len(known):
-            median, p90 = (float(q) for q in np.quantile(known, [0.5, 0.9]))
-            found[name] = KeypointScore(len(known), float(known.mean()), median, p90, float((known <= within).mean()))
-    return found
+def drawn_quantiles(
+    errors_N: Floats, draws_RU: NDArray[np.int64], units_N: NDArray[np.integer], share: float
+) -> Floats:
+    """The quantile of a keypoint's errors in each of R draws (R,), as `np.quantile` has it; NaN where none is known.
+
+    draws_RU: how often each unit was drawn. units_N: the unit of each signal, which has its error as often.
+    """
+    known_N = np.flatnonzero(~np.isnan(errors_N))
+    order_N = known_N[np.argsort(errors_N[known_N])]
+    ranked_N, units_N = errors_N[order_N], units_N[order_N]
+    found_R = np.full(len(draws_RU), np.nan)
+    for r, draw_U in enumerate(draws_RU):
+        reached_N = draw_U[units_N].cumsum()
+        if not len(reached_N) or reached_N[-1] == 0:
+            continue
+        place = share * (reached_N[-1] - 1)
+        below, above = ranked_N[np.searchsorted(reached_N, [np.floor(place), np.ceil(place)], side="right")]
+        found_R[r] = below + (place - np.floor(place)) * (above - below)
+    return found_R

@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from data.files import write_whole
 from monitoring.alert_rules import Alert
-from monitoring.alert_sinks import Sink, send
+from monitoring.alert_sinks import LOG, Sink, send
 from monitoring.journal import first_record, read_journal
+from monitoring.metric_values import why_refused
 
 MOST_METRICS = 1000
 """MLflow takes no more at once."""
@@ -65,7 +66,7 @@ class MetricStore:
         if header is None or not records:
             return
         run_id = self.run_of(header)
-        metrics = [Metric(name, value, r["t"], r["s"]) for _, r in records for name, value in r.get("m", {}).items()]
+        metrics = [Metric(name, value, r["t"], r["s"]) for _, r in records for name, value in _taken(journal, r)]
         for first in range(0, len(metrics), MOST_METRICS):
             self.client.log_batch(run_id, metrics[first : first + MOST_METRICS])
         for _, record in records:
@@ -89,20 +90,30 @@ def uploaded(journal: Path) -> int:
 
 
 def take_over(store: MetricStore, folder: Path, sinks: Sequence[Sink]) -> None:
-    """Bring to MLflow, and to the sinks, what trackers that are no more left behind."""
+    """Bring to MLflow, and to the sinks, what trackers that are no more left behind.
+
+    A journal that cannot be brought there is named in the log and left as it is, for a later tracker to try.
+    """
     for journal in left_behind(folder):
         if uploaded(journal) == journal.stat().st_size:
             continue
-        records = [record for _, record in read_journal(journal)]
-        if not records:
-            continue
-        store.upload(journal)
-        store.end_killed(journal)
-        told = sum("delivered" in record for record in records)
-        for document in [record["alert"] for record in records if "alert" in record][told:]:
-            send(_ALERT.validate_python(document), sinks)
-        with journal.open("r+b") as file:  # what was cut short, and the zeros behind: nothing is left to take over
-            file.truncate(uploaded(journal))
+        try:
+            _take_over(store, journal, sinks)
+        except Exception:  # noqa: BLE001 - one run's journal must not keep all others, and the next run, from MLflow
+            LOG.warning("%s: MLflow did not take this run; it stays there", journal, exc_info=True)
+
+
+def _take_over(store: MetricStore, journal: Path, sinks: Sequence[Sink]) -> None:
+    records = [record for _, record in read_journal(journal)]
+    if not records:
+        return
+    store.upload(journal)
+    store.end_killed(journal)
+    told = sum("delivered" in record for record in records)
+    for document in [record["alert"] for record in records if "alert" in record][told:]:
+        send(_ALERT.validate_python(document), sinks)
+    with journal.open("r+b") as file:  # what was cut short, and the zeros behind: nothing is left to take over
+        file.truncate(uploaded(journal))
 
 
 def journal_of(folder: Path, store: MetricStore, run_id: str) -> list[dict[str, Any]]:
@@ -133,6 +144,16 @@ def _alone(path: Path) -> Generator[bool]:
 def _opened(journal: Path, start: int) -> tuple[dict[str, Any] | None, list[tuple[int, dict[str, Any]]]]:
     """The journal's first record, and those behind a place."""
     return first_record(journal), list(read_journal(journal, start))
+
+
+def _taken(journal: Path, record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The values of a record that MLflow takes; what it never would stays in the journal alone, and is named."""
+    for name, value in record.get("m", {}).items():
+        refused = why_refused(name, record["s"])
+        if refused is None:
+            yield name, value
+        else:
+            LOG.warning("%s: a value stays there, MLflow takes it not: %s", journal, refused)
 
 
 def _mark(journal: Path) -> Path:

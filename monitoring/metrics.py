@@ -8,7 +8,6 @@ are to go. What a process that was killed left behind is brought there by the ne
 """
 
 import atexit
-import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from data.files import folder_name
 from deployments.registry import create_store
 from deployments.settings import Settings
 from monitoring.alert_rules import Alert, Rule, Watch, parse_rules
@@ -30,10 +30,21 @@ from monitoring.exposition import expose
 from monitoring.journal import Journal
 from monitoring.metric_history import best, compare, history_of, runs_of, write_history
 from monitoring.metric_uploads import MetricStore, journal_of, take_over
+from monitoring.metric_values import (
+    checked_name,
+    checked_params,
+    checked_run_name,
+    checked_sinks,
+    checked_step,
+    checked_values,
+)
 
 GROUP_SECONDS = 0.05
 """How long the disk may lag behind: what a power cut can take, and a kill cannot."""
 UPLOAD_SECONDS = 10.0
+ENDINGS = ("FINISHED", "FAILED", "KILLED")
+MOST_WAITING = 10_000
+"""Records that memory keeps while the disk has no room for them; of more the oldest go."""
 
 
 class MetricsHistory:
@@ -48,9 +59,9 @@ class MetricsHistory:
         sinks: Sequence[Sink] = (to_log,),
     ) -> None:
         settings = Settings() if home is None else Settings(home=Path(home))
-        self.experiment_name, self._sinks = _allowed("experiment", experiment_name), tuple(sinks)
+        self.experiment_name, self._sinks = checked_name("experiment", experiment_name), checked_sinks(sinks)
         self._store = _open_store(settings, tracking_uri, experiment_name)
-        self._folder = settings.home / "metrics" / re.sub(r"[^\w.-]", "_", experiment_name)
+        self._folder = settings.home / "metrics" / folder_name(experiment_name)
         take_over(self._store, self._folder, self._sinks)
 
     def flush(self) -> None:
@@ -103,7 +114,8 @@ class MLMetricsTracker(MetricsHistory):
     (`monitoring.alert_rules`), as rules or documents. sinks: where alerts go; whatever takes an `Alert`.
     home: None: LEHR_HOME, or .lehr. tracking_uri: of MLflow; None: as everywhere in lehr.
     Use it as a context manager, or `close` it; at the interpreter's end it closes itself.
-    Raises ValueError for a name or a rule that cannot be.
+    Where the disk has no room, values wait in memory; where MLflow is away, in the journal.
+    Raises ValueError for a name, a rule or a sink that cannot be, and OSError without room to begin.
     """
 
     def __init__(
@@ -118,8 +130,9 @@ class MLMetricsTracker(MetricsHistory):
         tracking_uri: str | None = None,
     ) -> None:
         self._watches = {name: Watch(rule) for name, rule in parse_rules(rules).items()}
+        header = {"name": checked_run_name(run_name), "params": checked_params(params or {})}
         super().__init__(experiment_name, home=home, tracking_uri=tracking_uri, sinks=sinks)
-        self.run_name = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}" if run_name is None else run_name
+        self.run_name = str(header["name"])
         self.alerts: list[Alert] = []
         self.latest: dict[str, float] = {}
         self.calls = 0
@@ -128,7 +141,8 @@ class MLMetricsTracker(MetricsHistory):
         self._writing, self._sending = RLock(), RLock()
         self._journal: Journal | None = Journal(self._path)
         self._pending, self._wake, self._stop = deque[Alert](), Event(), Event()
-        self._append({"run": run, "name": self.run_name, "params": dict(params or {})}, 0)
+        self._waiting = deque[dict[str, Any]](maxlen=MOST_WAITING)
+        self._journal.append({"t": time.time_ns() // 1_000_000, "s": 0, "run": run, **header})
         self._thread = Thread(target=self._work, name=f"metrics of {experiment_name}", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -141,10 +155,10 @@ class MLMetricsTracker(MetricsHistory):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Keep values by name, and look whether a rule has something to say about them.
 
-        step: None: the number of this call, from 0. Raises ValueError for a name that MLflow does not take, for what is
-        no number, and on a tracker that is closed; then nothing of the call is kept.
+        step: None: the number of this call, from 0. Raises ValueError for a name or a step that MLflow does not take,
+        for what is no number, and on a tracker that is closed; then nothing of the call is kept.
         """
-        values = {_allowed("metric", name): _number(name, value) for name, value in metrics.items()}
+        values, step = checked_values(metrics), None if step is None else checked_step(step)
         with self._writing:
             step = self.calls if step is None else step
             self._append({"m": values}, step)
@@ -159,7 +173,7 @@ class MLMetricsTracker(MetricsHistory):
 
         costs: `costs[truth][said]`; what is not named costs 1. Raises ValueError as `report_defects` does.
         """
-        report = report_defects(truths, said, costs)
+        report, step = report_defects(truths, said, costs), None if step is None else checked_step(step)
         self.log_metrics(report.metrics(), step)
         self._append({"report": report.to_json()}, self.calls - 1 if step is None else step)
         return report
@@ -173,16 +187,26 @@ class MLMetricsTracker(MetricsHistory):
             self._store.upload(self._path)
 
     def close(self, status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED") -> None:
-        """End the run and bring the rest to MLflow; a second time changes nothing."""
+        """End the run and bring the rest to MLflow; a second time changes nothing.
+
+        What MLflow does not take now is named in the log and brought there by the next tracker. Raises ValueError for
+        another status.
+        """
+        if status not in ENDINGS:
+            raise ValueError(f"status: {status!r} is none; allowed are {', '.join(ENDINGS)}")
         if self._journal is None:
             return
         self._stop.set()
         self._wake.set()
         self._thread.join()
         self._append({"end": status}, self.calls)
-        self.flush()
-        journal, self._journal = self._journal, None
-        journal.close()
+        self._deliver()
+        with self._writing:
+            journal, self._journal = self._journal, None
+            if self._waiting:
+                LOG.error("%s: there was no room to the end, %d records are lost", self._path, len(self._waiting))
+            journal.close()
+        self._upload()
         atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -201,8 +225,21 @@ class MLMetricsTracker(MetricsHistory):
         with self._writing:
             if self._journal is None:
                 raise ValueError(f"the run {self.run_name} of {self.experiment_name} is closed")
-            self._journal.append({"t": time.time_ns() // 1_000_000, "s": step, **record})
+            self._waiting.append({"t": time.time_ns() // 1_000_000, "s": step, **record})
+            self._write_waiting(self._journal)
         self._wake.set()
+
+    def _write_waiting(self, journal: Journal) -> None:
+        """Write what waits for the disk; without room there it goes on waiting: no training dies of its metrics."""
+        first = len(self._waiting) == 1
+        try:
+            while self._waiting:
+                journal.append(self._waiting[0])
+                self._waiting.popleft()
+        except OSError as error:
+            if first:
+                said = "%s: %s; metrics wait in memory, the latest %d records, and are lost if the process ends"
+                LOG.warning(said, self._path, error.strerror, MOST_WAITING)
 
     def _look(self, values: Mapping[str, float], step: int) -> None:
         for name, watch in self._watches.items():
@@ -232,13 +269,19 @@ class MLMetricsTracker(MetricsHistory):
         while not self._stop.is_set():
             self._wake.wait(max(0.0, next_upload - time.monotonic()))
             self._wake.clear()
-            assert self._journal is not None, "it is closed after this thread"
-            self._journal.sync()
+            self._sync()
             self._deliver()
             if time.monotonic() >= next_upload:
                 self._upload()
                 next_upload = time.monotonic() + UPLOAD_SECONDS
             self._stop.wait(GROUP_SECONDS)
+
+    def _sync(self) -> None:
+        assert self._journal is not None, "it is closed after this thread"
+        try:
+            self._journal.sync()
+        except OSError:
+            LOG.exception("the disk does not take %s; it is tried again", self._path)
 
     def _upload(self) -> None:
         try:
@@ -253,16 +296,3 @@ def _open_store(settings: Settings, tracking_uri: str | None, experiment: str) -
     create_store(uri)
     artifacts = (settings.home.resolve() / "mlflow" / "artifacts").as_uri() if uri.startswith("sqlite:") else None
     return MetricStore(uri, experiment, artifacts)
-
-
-def _allowed(what: str, name: str) -> str:
-    if not name or not re.fullmatch(r"[\w\-. /:]{1,250}", name):
-        raise ValueError(f"{what}: {name!r} is no name; letters, digits, spaces and any of _-./: are allowed")
-    return name
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {value!r} is no number") from None

@@ -37,6 +37,8 @@ METRIC_NAMES: Mapping[AnyMetric, str] = {
     "session_recall_at_1": "Recall@1 of sessions",
     "session_map_at_r": "MAP@R of sessions",
     "keypoint_mae": "mean absolute error of keypoints in samples",
+    "keypoint_median": "median absolute error of keypoints in samples",
+    "keypoint_p90": "absolute error that nine keypoints in ten stay under, in samples",
 }
 
 

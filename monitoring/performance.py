@@ -5,7 +5,7 @@ Shapes: B samples, K classes.
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,21 @@ SignalMetric = Literal[
     "session_recall_at_1",
     "session_map_at_r",
     "keypoint_mae",
+    "keypoint_median",
+    "keypoint_p90",
     "keypoint_within",
 ]
 """Of representations (`monitoring.representation`)."""
+SIGNAL_METRICS: tuple[SignalMetric, ...] = get_args(SignalMetric)
 AnyMetric = Metric | SignalMetric
 
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"),
     "regression": ("rmse", "mae"),
 }
-LOWER_IS_BETTER: frozenset[AnyMetric] = frozenset({"log_loss", "rmse", "mae", "keypoint_mae"})
-SHARES: frozenset[AnyMetric] = frozenset({"rmse", "mae", "keypoint_mae"})
+SHARES: frozenset[AnyMetric] = frozenset({"rmse", "mae", "keypoint_mae", "keypoint_median", "keypoint_p90"})
 """Those whose gain is a share of the old score."""
+LOWER_IS_BETTER: frozenset[AnyMetric] = SHARES.union({"log_loss"})
 CLASS_METRICS: frozenset[Metric] = frozenset({"balanced_accuracy", "macro_f1"})
 
 Predictions = NDArray[np.float32]

@@ -1,7 +1,7 @@
-"""What a representation of signals is worth: retrieval per level and keypoint errors, each as sums over signals.
+"""What a representation of signals is worth: retrieval per level and keypoint errors.
 
-A score is a mean over signals that have one (for keypoints the mean over keypoints of such means), so that two networks
-can be compared on the same signals, drawn again by whole sessions or elements.
+A score is a mean over signals that have one (for keypoints the mean over keypoints of such means, or of quantiles of
+their errors), so that two networks can be compared on the same signals, drawn again by whole sessions or elements.
 
 Shapes: N signals, S parts of a metric, U units that are drawn again, R resamples, K keypoints, E numbers of an
 embedding.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.signals import Signals
-from monitoring.keypoint_errors import keypoint_errors
+from monitoring.keypoint_errors import drawn_quantiles, keypoint_errors
 from monitoring.performance import LOWER_IS_BETTER, SignalMetric, gain
 from monitoring.retrieval import retrieve
 
@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 FEWEST_UNITS = 5
 """With fewer units a comparison has no confidence."""
+QUANTILES: Mapping[SignalMetric, float] = {"keypoint_median": 0.5, "keypoint_p90": 0.9}
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class SignalScores:
         if metric not in self.values:
             return None
         values_NS = self.values[metric] if chosen_N is None else self.values[metric][chosen_N]
-        found = _scores(*_sums(values_NS, np.zeros(len(values_NS), np.int64), 1))
+        found = _drawn_scores(metric, values_NS, np.zeros(len(values_NS), np.int64), np.ones((1, 1), np.int64))
         return None if np.isnan(found[0]) else float(found[0])
 
     def scores(self, chosen_N: NDArray[np.bool_] | None = None) -> dict[str, float]:
@@ -75,13 +76,32 @@ def score_signals(
             errors_NK[~np.isin(signals.annotators_N, judges)] = np.nan
         if asked_N is not None:
             errors_NK[~asked_N] = np.nan
-        values["keypoint_mae"] = errors_NK
+        values |= {"keypoint_mae": errors_NK, "keypoint_median": errors_NK, "keypoint_p90": errors_NK}
         values["keypoint_within"] = np.where(np.isnan(errors_NK), np.nan, errors_NK <= within)
     return SignalScores(values)
 
 
+@dataclass(frozen=True)
+class SignalScore:
+    """How representations are scored by one metric; within, judges: as `score_signals` has them."""
+
+    metric: SignalMetric
+    within: float = 5.0
+    judges: tuple[str, ...] | None = None
+
+    def __call__(
+        self, embeddings_NE: NDArray[np.float32], positions: Mapping[str, NDArray[np.float32]], signals: Signals
+    ) -> float | None:
+        """The score of all signals; None where none of them has one. Raises ValueError for what is not finite."""
+        judges = None if self.judges is None else list(self.judges)
+        return score_signals(embeddings_NE, positions, signals, self.within, judges=judges).score(self.metric)
+
+
 def signal_losses(metric: SignalMetric, scores: SignalScores) -> Floats:
-    """What each signal costs under the metric (N,), NaN where it has no value: their mean falls as it improves."""
+    """What each signal costs under the metric (N,), NaN where it has no value: their mean falls as it improves.
+
+    Under a quantile of errors that is its errors' mean.
+    """
     values_NS = scores.values[metric]
     counts_N = (~np.isnan(values_NS)).sum(1)
     means_N = np.where(counts_N > 0, np.nansum(values_NS, 1) / np.maximum(counts_N, 1), np.nan)
@@ -104,12 +124,11 @@ def gain_bounds(
     element err together. Raises ValueError for fewer than five units with a value.
     """
     units, places_N = np.unique(units_N, return_inverse=True)
-    of_new, of_old = (_sums(s.values[metric], places_N, len(units)) for s in (new, old))
-    known = int((of_new[1].sum(1) > 0).sum())
+    known = len(np.unique(places_N[~np.isnan(new.values[metric]).all(1)]))
     if known < FEWEST_UNITS:
         raise ValueError(f"{known} sessions or elements are too few to compare: {FEWEST_UNITS} are needed")
     draws_RU = np.random.default_rng(seed).multinomial(len(units), np.full(len(units), 1 / len(units)), size=resamples)
-    pairs = [_scores(draws_RU @ sums_US, draws_RU @ counts_US) for sums_US, counts_US in (of_new, of_old)]
+    pairs = [_drawn_scores(metric, scores.values[metric], places_N, draws_RU) for scores in (new, old)]
     gains_R = np.array([gain(metric, a, b) for a, b in zip(*pairs, strict=True) if not np.isnan(a + b)])
     low, high = np.quantile(gains_R, [1 - confidence, confidence])
     return float(low), float(high)
@@ -136,6 +155,18 @@ def chance(metric: SignalMetric, signals: Signals, asked_N: NDArray[np.bool_], w
 def _middle(positions: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     known = positions[~np.isnan(positions)]
     return np.full(count, np.median(known) if len(known) else 0.0, np.float32)
+
+
+def _drawn_scores(
+    metric: SignalMetric, values_NS: Floats, units_N: NDArray[np.integer], draws_RU: NDArray[np.int64]
+) -> Floats:
+    """The score of each draw (R,), whose row says how often it has each unit."""
+    share = QUANTILES.get(metric)
+    if share is None:
+        sums_US, counts_US = _sums(values_NS, units_N, draws_RU.shape[1])
+        return _scores(draws_RU @ sums_US, draws_RU @ counts_US)
+    found_RS = np.stack([drawn_quantiles(errors_N, draws_RU, units_N, share) for errors_N in values_NS.T], 1)
+    return _scores(np.nan_to_num(found_RS), (~np.isnan(found_RS)).astype(np.float64))
 
 
 def _sums(values_NS: Floats, places_N: NDArray[np.integer], units: int) -> tuple[Floats, Floats]:

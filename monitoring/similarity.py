@@ -3,7 +3,7 @@
 Shapes: N embeddings, M of one block, Q queries, K neighbours, E numbers of an embedding.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +18,13 @@ from monitoring.similarity_files import (
     Embedded,
     Manifest,
     read_manifest,
+    write_beside,
     write_block,
     write_manifest,
     writing,
 )
 
+NO_FILES: Mapping[str, bytes | None] = {}
 _ROWS_AT_ONCE, _SCORES_AT_ONCE = 2**16, 2**22
 _UNIT = 1e-3
 _NAMES = {"asked": pl.Int64, "id": pl.String, "element": pl.String, "session": pl.String}
@@ -152,16 +154,22 @@ def open_index(folder: Path) -> SimilarityIndex:
     return SimilarityIndex(folder, manifest, tuple(np.asarray(part_ME) for part_ME in parts))
 
 
-def extend_index(folder: Path, model: str, added: Embedded) -> SimilarityIndex:
+def extend_index(
+    folder: Path, model: str, added: Embedded, beside: Mapping[str, bytes | None] = NO_FILES
+) -> SimilarityIndex:
     """Add embeddings to the index in a folder, which is made where there is none; a source that it has changes nothing.
 
-    model: the SHA-256 of the model file that they are by. Raises ValueError where that, or their size, is another than
-    the index has, and for embeddings that are not of length one.
+    model: the SHA-256 of the model file that they are by. beside: files that a new index gets, by name, with what they
+    hold; None: one that it does not have, which an attempt that was broken off may have left. Raises ValueError where
+    the model, or the embeddings' size, is another than the index has, and for embeddings that are not of length one.
     """
     check_embeddings(added.embeddings_NE)
     with writing(folder):
-        empty = Manifest(model=model, dimensions=added.embeddings_NE.shape[1], blocks=())
-        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else empty
+        if (folder / MANIFEST).exists():
+            manifest = read_manifest(folder)
+        else:
+            manifest = Manifest(model=model, dimensions=added.embeddings_NE.shape[1], blocks=())
+            write_beside(folder, beside)
         check_model(manifest, model)
         check_embeddings(added.embeddings_NE, manifest.dimensions)
         if added.source not in {block.source for block in manifest.blocks}:

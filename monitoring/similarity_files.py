@@ -8,7 +8,7 @@ Shapes: N embeddings, E numbers of an embedding.
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -140,6 +140,15 @@ def write_block(folder: Path, number: int, added: Embedded) -> Block:
         vectors=write_sealed(folder / f"vectors-{number:06}.npy", vectors.getvalue()),
         names=write_sealed(folder / f"names-{number:06}.arrow", names.getvalue()),
     )
+
+
+def write_beside(folder: Path, files: Mapping[str, bytes | None]) -> None:
+    """Write these files of a new index by their names; of None it has none."""
+    for name, content in files.items():
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            write_whole(folder / name, content)
 
 
 def write_sealed(path: Path, content: bytes) -> SealedFile:

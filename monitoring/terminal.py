@@ -20,8 +20,11 @@ def unit_of(task: str) -> str:
 
 
 def open_console() -> Console:
-    """A console on the terminal; 140 columns where the output goes to a file or a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    """A console on the terminal; 140 columns where the output goes to a file or a pipe.
+
+    What it prints is text, never markup: ids and names of files come from users.
+    """
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 140)
 
 
 def batch_line(record: Mapping[str, Any], metric: str, unit: str = "rows") -> Text:

@@ -7,7 +7,7 @@ from typing import Any
 from monitoring.page import METRIC_NAMES
 from monitoring.rendering import render_page
 from monitoring.tuning_plots import plot_front, plot_history, plot_importance
-from monitoring.tuning_terminal import count_stopped, mark, outcome_text, point_text, ranked_trials
+from monitoring.tuning_terminal import count_stopped, outcome_text, point_text, trial_rows
 
 
 def write_tuning_page(result: Mapping[str, Any], path: Path) -> None:
@@ -20,7 +20,6 @@ def write_tuning_page(result: Mapping[str, Any], path: Path) -> None:
 
 def tuning_view(result: Mapping[str, Any]) -> dict[str, Any]:
     """All that the page's template shows, as text and plots."""
-    names = [objective["name"] for objective in result["objectives"]]
     plots = {
         "history": plot_history(result),
         "importance": plot_importance(result),
@@ -35,8 +34,8 @@ def tuning_view(result: Mapping[str, Any]) -> dict[str, Any]:
         "notes": result["notes"],
         "cards": _cards(result),
         "plots": {name: plot for name, plot in plots.items() if plot is not None},
-        "objectives": names,
-        "rows": [_row(result, trial, names) for trial in ranked_trials(result)],
+        "again": bool(result["finals"]),
+        "rows": trial_rows(result),
         "errors": [(point_text(trial), trial["error"]) for trial in result["trials"] if trial["error"] is not None],
     }
 
@@ -50,12 +49,3 @@ def _cards(result: Mapping[str, Any]) -> list[dict[str, str]]:
         before = "its own was not among them" if own is None else f"the pipeline's own: {own['values'][name]:.4g}"
         cards.append({"name": name.replace("_", " "), "value": f"{value:.4g}", "detail": before})
     return cards
-
-
-def _row(result: Mapping[str, Any], trial: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    return {
-        "mark": mark(result, trial),
-        "values": [(name, f"{trial['values'][name]:.4g}") for name in names],
-        "seconds": f"{trial['details'].get('seconds', 0.0):.1f}",
-        "text": point_text(trial),
-    }

@@ -5,11 +5,11 @@ from typing import Any
 
 from monitoring.backtest_plots import BEST, FAINT, ORACLE, OWN, titled_layout
 from monitoring.plots import Plot
-from monitoring.tuning_terminal import point_text, ranked_trials
+from monitoring.tuning_terminal import again, point_text, ranked_trials
 
 
 def plot_history(result: Mapping[str, Any]) -> Plot:
-    """Every trial's first objective in order, and the best so far of those trained in full."""
+    """Every trial's first objective in order, the best so far of those trained in full, and means of what was again."""
     objective, most = result["objectives"][0], result["best"]["epochs"]
     measured = [trial for trial in result["trials"] if trial["values"] is not None]
     whole = [trial for trial in measured if trial["epochs"] == most]
@@ -25,8 +25,14 @@ def plot_history(result: Mapping[str, Any]) -> Plot:
     }  # fmt: skip
     name = objective["name"]
     traces = [_dots("looked at early", stopped, name, FAINT), _dots("trained in full", whole, name, OWN), line]
+    traces.append(_dots("picked", [t for t in measured if t["number"] == result["best"]["number"]], name, BEST, 13))
+    if finalists := [t for t in ranked_trials(result) if again(result, t) is not None]:
+        means = _dots("trained again, mean", finalists, name, ORACLE, 11)
+        means["y"], means["marker"]["symbol"] = [again(result, t) for t in finalists], "diamond"
+        traces.append(means)
     layout = titled_layout(360, "trial", _axis_name(result, name))
-    return {"data": [*traces, _dots("picked", [result["best"]], name, BEST, 13)], "layout": layout}
+    layout["xaxis"]["tickformat"], layout["xaxis"]["dtick"] = "d", max(1, len(result["trials"]) // 10)
+    return {"data": traces, "layout": layout}
 
 
 def plot_importance(result: Mapping[str, Any]) -> Plot | None:
@@ -52,9 +58,10 @@ def plot_front(result: Mapping[str, Any]) -> Plot | None:
     line = {
         **_dots("the front", front, first, ORACLE), "mode": "lines+markers", "line": {"color": ORACLE, "width": 1},
     }  # fmt: skip
-    traces = [_dots("trained in full", ranked_trials(result), first, FAINT), line]
+    whole = [trial for trial in ranked_trials(result) if trial["epochs"] == result["best"]["epochs"]]
+    traces = [_dots("trained in full", whole, first, FAINT), line]
     traces.append(_dots("picked", [result["best"]], first, BEST, 13))
-    trials = [ranked_trials(result), front, [result["best"]]]
+    trials = [whole, front, [result["best"]]]
     for trace, shown in zip(traces, trials, strict=True):
         trace["x"] = [trial["values"][second] for trial in shown]
     return {"data": traces, "layout": titled_layout(400, second, _axis_name(result, first))}

@@ -1,6 +1,7 @@
 """The result of a search as a table and lines for a terminal."""
 
 from collections.abc import Mapping
+from statistics import mean as mean_of
 from typing import Any
 
 from rich.table import Table
@@ -12,23 +13,39 @@ Result = Mapping[str, Any]
 
 
 def tuning_table(result: Result) -> Table:
-    """The best trials that were trained in full, the pick first."""
-    names = [objective["name"] for objective in result["objectives"]]
+    """The best trials, the pick first."""
     table = Table(title=f"{result['pipeline']}: {result['metric']} by trial", title_justify="left")
-    for column in ["trial", *names, "seconds", "parameters"]:
+    rows = trial_rows(result)
+    for column in rows[0]:
         table.add_column(column, justify="left" if column == "parameters" else "right")
-    for trial in ranked_trials(result)[:SHOWN]:
-        values = [f"{trial['values'][name]:.4g}" for name in names]
-        table.add_row(mark(result, trial), *values, f"{trial['details'].get('seconds', 0.0):.1f}", point_text(trial))
+    for row in rows[:SHOWN]:
+        table.add_row(*row.values())
     return table
+
+
+def trial_rows(result: Result) -> list[dict[str, str]]:
+    """A row for each point at its longest training; again: its mean over the other splits that it was trained on."""
+    names = [objective["name"] for objective in result["objectives"]]
+    return [
+        {
+            "trial": mark(result, trial),
+            **{name: f"{trial['values'][name]:.4g}" for name in names},
+            **({"again": "" if (mean := again(result, trial)) is None else f"{mean:.4g}"} if result["finals"] else {}),
+            "epochs": f"{trial['epochs']}",
+            "seconds": f"{trial['details'].get('seconds', 0.0):.1f}",
+            "parameters": point_text(trial),
+        }
+        for trial in ranked_trials(result)
+    ]
 
 
 def tuning_lines(result: Result) -> list[str]:
     """Why the pick is the pick, what came of it, and what to put into the pipeline file."""
     stopped = count_stopped(result)
     points = len({str(trial["point"]) for trial in result["trials"]})
+    unit = "signals" if result["task"] == "representation" else "samples"
     lines = [
-        f"{points} points on {result['rows']:,} samples in {result['seconds']:.1f} s, {stopped} of them stopped early",
+        f"{points} points on {result['rows']:,} {unit} in {result['seconds']:.1f} s, {stopped} of them stopped early",
         f"picked: {result['why']}",
         *(f"note: {note}" for note in result["notes"]),
     ]
@@ -53,12 +70,26 @@ def outcome_text(result: Result) -> str:
 
 
 def ranked_trials(result: Result) -> list[Mapping[str, Any]]:
-    """What was trained for longest, the pick first, then by the first objective."""
-    objective = result["objectives"][0]
+    """Each point at its longest training: the pick, what was trained again, then the longest and best first."""
+    objective, best = result["objectives"][0], result["best"]["point"]
     sign = 1 if objective["lower_is_better"] else -1
-    whole = [t for t in result["trials"] if t["values"] is not None and t["epochs"] == result["best"]["epochs"]]
-    others = [trial for trial in whole if trial["point"] != result["best"]["point"]]
-    return [result["best"], *sorted(others, key=lambda t: sign * t["values"][objective["name"]])]
+    measured = [trial for trial in result["trials"] if trial["values"] is not None]
+    furthest = {point_text(trial): trial for trial in sorted(measured, key=lambda t: t["epochs"])}
+
+    def place(trial: Mapping[str, Any]) -> tuple[bool, bool, int, float]:
+        mean = again(result, trial)
+        score = trial["values"][objective["name"]] if mean is None else mean
+        return trial["point"] != best, mean is None, -trial["epochs"], sign * score
+
+    return sorted(furthest.values(), key=place)
+
+
+def again(result: Result, trial: Mapping[str, Any]) -> float | None:
+    """The mean of the first objective over the trainings on other splits; None where there were none, or one failed."""
+    finals = [final["values"] for final in result["finals"] if final["point"] == trial["point"]]
+    if not finals or None in finals:
+        return None
+    return mean_of(values[result["objectives"][0]["name"]] for values in finals)
 
 
 def count_stopped(result: Result) -> int:

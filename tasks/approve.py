@@ -1,5 +1,7 @@
 """Approve: a person says whether a candidate that passed the gate goes into production."""
 
+from dataclasses import replace
+
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
@@ -8,6 +10,7 @@ from pydantic import Field
 from deployments.line import AnyLine
 from deployments.outcomes import Approved, Batch, Passed
 from deployments.report import verdict_markdown
+from monitoring.policies import Decision
 from tasks.step import step
 
 POLL_SECONDS = 1
@@ -31,3 +34,11 @@ def ask_approval(line: AnyLine, batch: Batch, passed: Passed, minutes: float) ->
     except FlowPauseTimeout:
         return Approved(False, f"nobody answered within {minutes:g} minutes")
     return Approved(answer.approve, answer.reason)
+
+
+def wait_for_approval(
+    line: AnyLine, batch: Batch, passed: Passed, decision: Decision, minutes: float
+) -> tuple[Passed | None, Decision]:
+    """What may go into production once a person has answered, None where they said no; and the decision with why."""
+    answer = ask_approval(line, batch, passed, minutes)
+    return passed if answer.approve else None, replace(decision, reason=f"{decision.reason}; approved: {answer.reason}")

@@ -6,12 +6,14 @@ from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from deployments.line import Line
+from deployments.kinds import kind_of
+from deployments.line import AnyLine
 from deployments.outcomes import Batch, Passed
 from deployments.registry import Registry
 from deployments.settings import Settings
-from deployments.tuning import Budget, Rows, attach_page, log_search, rows_of_line, tune
-from monitoring.tuning_markdown import trial_rows, tuning_markdown
+from deployments.tuning import Budget, Tunable, attach_page, log_search, tune
+from monitoring.tuning_markdown import tuning_markdown
+from monitoring.tuning_terminal import trial_rows
 from tasks.export import export_candidate
 from tasks.judge import judge_candidate
 from tasks.learn import learn_from_batch
@@ -22,15 +24,15 @@ from tasks.step import step
 
 @step("tune", dict[str, Any])
 def search_parameters(
-    line: Line, batch: Batch, settings: Settings, budget: Budget, rows: Rows | None = None
+    line: AnyLine, batch: Batch, settings: Settings, budget: Budget, given: Tunable | None = None
 ) -> dict[str, Any]:
-    """Search on the rows that are given, or on all that the pipeline may learn from up to the batch."""
-    found = tune(line.config, rows_of_line(line, batch) if rows is None else rows, settings, budget)
+    """Search on what is given, or on all that the pipeline may learn from up to the batch."""
+    found = tune(kind_of(line).tunable(batch) if given is None else given, settings, budget)
     log_search(line.registry, found)
     return found
 
 
-def judge_tuned(line: Line, batch: Batch) -> Passed | None:
+def judge_tuned(line: AnyLine, batch: Batch) -> Passed | None:
     """Learn with what was found, from fresh weights, and hold the candidate against all that the gate asks."""
     if learn_from_batch(line, batch, "tune") is None:
         return None
@@ -48,7 +50,9 @@ def show_search(found: dict[str, Any], registry: Registry | None = None) -> None
     name = found["pipeline"]
     create_markdown_artifact(tuning_markdown(found), key=artifact_key("tuning", name), description="the pick and why")
     create_table_artifact(
-        trial_rows(found), key=artifact_key("trials", name), description="what was trained for longest"
+        trial_rows(found),
+        key=artifact_key("trials", name),
+        description="every point at its longest training, the best first",
     )
     if registry is not None:
         run_id = attach_page(registry, found)

@@ -1,15 +1,27 @@
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 settings.register_profile("the same every time", derandomize=True)
 settings.load_profile("the same every time")
 
-ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+LONGEST = ("operations", "flows", "service", "deployments", "test_usage_snippets.py", "learning")
+"""What begins, in this order: three files go at a time, and the last is not to be a long one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rooms = {room: place for place, room in enumerate(LONGEST)}
+    items.sort(key=lambda item: rooms.get(item.path.relative_to(TESTS).parts[0], len(LONGEST)))
 
 
 @pytest.fixture
@@ -52,15 +64,29 @@ def one_mlflow_migration(session_folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A real Prefect server in a temporary home, for the whole session."""
+def prefect_server(session_folder: Path) -> Iterator[None]:
+    """A real Prefect server in a temporary home, for the whole session.
+
+    The first process's server makes its database, which takes ten seconds; those of the others begin with a copy.
+    """
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
     from deployments.prefect_server import replace_temporary_servers
 
     replace_temporary_servers()
-    with prefect_test_harness(server_startup_timeout=180):
+    made, folder = session_folder / "prefect.db", Path(mkdtemp())  # the harness removes it
+    database, harness = folder / "prefect-test.db", utilities.prefect_test_harness(server_startup_timeout=180)
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as up:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))
+        with FileLock(f"{made}.lock"):
+            if first := not made.exists():
+                up.enter_context(harness)
+                with closing(sqlite3.connect(database)) as server, closing(sqlite3.connect(made)) as copy:
+                    server.backup(copy)
+        if not first:
+            shutil.copy(made, database)
+            up.enter_context(harness)
         yield

@@ -52,6 +52,16 @@ def test_init_writes_a_file_once(lehr: Lehr, tmp_path: Path) -> None:
     assert "plant.yaml is already there" in errors
 
 
+def test_a_file_that_cannot_be_written_and_names_like_markup_are_said_as_they_are(lehr: Lehr, tmp_path: Path) -> None:
+    (tmp_path / "[red]b.csv").write_text("a,label\n" + "".join(f"{i % 5},{i % 2}\n" for i in range(40)))
+    status, _, errors = lehr("init", "[red]b.csv", "--output", "nowhere/b.yaml")
+    assert (status, errors.strip()) == (2, "lehr: nowhere/b.yaml: No such file or directory")
+    assert "wrote [red]b.yaml; read it through" in lehr("init", "[red]b.csv")[1]
+    status, _, errors = lehr("status", "[/nope]:smile:.yaml")
+    assert status == 2
+    assert "[/nope]:smile:.yaml" in errors
+
+
 @pytest.mark.parametrize(
     ("text", "source", "said"),
     [

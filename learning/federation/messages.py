@@ -1,4 +1,4 @@
-"""What coordinator and nodes say to each other: a few words and numbers as JSON, arrays as safetensors.
+"""What coordinator and nodes say to each other: eight bytes of length, so much JSON, and arrays as a safetensors file.
 
 Reading a message runs no code.
 """
@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-_KEY = "lehr"
+_LENGTH = 8
 
 Array = NDArray[Any]
 
@@ -39,11 +39,13 @@ class Message:
         return Message(self.kind, self.federation, self.round, self.nonce, self.node, body, arrays or {})
 
     def encode(self) -> bytes:
-        """As bytes."""
+        """As bytes; without arrays there is no file of them."""
         head = {"kind": self.kind, "federation": self.federation, "round": self.round, "nonce": self.nonce}
-        text = json.dumps({**head, "node": self.node, "body": dict(self.body)}, sort_keys=True, allow_nan=False)
+        text = json.dumps(
+            {**head, "node": self.node, "body": dict(self.body)}, sort_keys=True, allow_nan=False
+        ).encode()
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
-        return safetensors.numpy.save(arrays, {_KEY: text})
+        return len(text).to_bytes(_LENGTH, "little") + text + (safetensors.numpy.save(arrays) if arrays else b"")
 
 
 class _Head(BaseModel):
@@ -60,9 +62,9 @@ class _Head(BaseModel):
 def decode(content: bytes) -> Message:
     """The message that the bytes are; raises RefusedError where they are none."""
     try:
-        arrays = safetensors.numpy.load(content)
-        length = int.from_bytes(content[:8], "little")
-        head = _Head.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
+        end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+        head = _Head.model_validate_json(content[_LENGTH:end])
+        arrays = safetensors.numpy.load(content[end:]) if len(content) > end else {}
     except (safetensors.SafetensorError, ValidationError, ValueError, KeyError, TypeError):
         raise RefusedError("this is no message, or a broken one") from None
     return Message(head.kind, head.federation, head.round, head.nonce, head.node, head.body, arrays)

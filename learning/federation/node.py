@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from data.samples import Samples
@@ -63,6 +64,7 @@ class Node:
         """Make ready for a plan; raises ValueError where this node's data do not fit it."""
         self.samples: Samples = self.data.among(plan.sensors, plan.labels)
         self._has_C = np.isin(plan.sensors, self.data.sensors)
+        self._has_units = False
         self.network: Network = plan.fresh_network()
         self.part = SharedPart(self.network, plan.federation.personal)
         match plan.federation.units:
@@ -176,13 +178,13 @@ class Node:
         known_C = weight * np.concatenate([[1.0], self._has_C])
         parts = [weight * arrays["change"].astype(np.float64), arrays.get("control", np.zeros(0)), known_C]
         count = len(asked.body["inbox"]) + 1
-        values = np.concatenate([part.astype(np.float64) for part in parts])
-        return asked.answer({}, {"masked": self._masked(encode(values, count), asked)})
+        return asked.answer({}, {"masked": self._masked(encode(np.concatenate(parts, dtype=np.float64), count), asked)})
 
     def _receive(self, asked: Message) -> None:
         """Stand where the coordinator stands."""
-        if "mean" in asked.arrays:
+        if "mean" in asked.arrays and not self._has_units:  # they stay the same as long as the plan does
             put_units(self.network, asked.arrays["mean"], asked.arrays["std"])
+            self._has_units = True
         self.part.write(asked.arrays["state"])
 
     def _learn(self, asked: Message, before_P: Vector) -> Steps:
@@ -213,10 +215,8 @@ class Node:
     def _correction(self, asked: Message, before_P: Vector) -> Callable[[list[Parameter]], None] | None:
         """What fedprox and scaffold add to each gradient."""
         aggregation = self.plan.federation.aggregation
-        names = [name for name, _ in self.network.named_parameters()]
         if aggregation.method == "fedprox":
-            anchors, mu = self.part.parameters(before_P), aggregation.mu
-            pulled = [(i, anchors[name]) for i, name in enumerate(names) if name in anchors]
+            pulled, mu = self._by_place(before_P), aggregation.mu
 
             @torch.no_grad()
             def draw_back(parameters: list[Parameter]) -> None:
@@ -227,8 +227,7 @@ class Node:
 
             return draw_back
         if aggregation.method == "scaffold":
-            drift = self.part.parameters(asked.arrays["control"] - self._own_control())
-            moved = [(i, drift[name]) for i, name in enumerate(names) if name in drift]
+            moved = self._by_place(asked.arrays["control"] - self._own_control())
 
             @torch.no_grad()
             def take_out(parameters: list[Parameter]) -> None:
@@ -239,6 +238,11 @@ class Node:
 
             return take_out
         return None
+
+    def _by_place(self, vector_P: Vector) -> list[tuple[int, Tensor]]:
+        """The part of a vector that belongs to each shared weight, with the weight's place among all parameters."""
+        parts = self.part.parameters(vector_P)
+        return [(i, parts[name]) for i, (name, _) in enumerate(self.network.named_parameters()) if name in parts]
 
     def _own_control(self) -> Vector:
         return np.zeros(self.part.size, dtype=np.float32) if self.control_P is None else self.control_P

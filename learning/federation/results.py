@@ -45,8 +45,14 @@ class FederatedModel:
         return self.plan.labels
 
     def predict(self, inputs: NDArray[Any] | Samples) -> NDArray[np.float32]:
-        """Class probabilities (B, K), or values (B,), of readings (B, C) or (B, L, C); NaN is a missing reading."""
+        """Class probabilities (B, K), or values (B,), of readings (B, C) or (B, L, C); NaN is a missing reading.
+
+        Raises ValueError for readings of another shape.
+        """
         readings = inputs.inputs() if isinstance(inputs, Samples) else torch.from_numpy(np.asarray(inputs, np.float32))
+        if readings.ndim not in (2, 3) or readings.shape[-1] != len(self.sensors):
+            shape, names = tuple(readings.shape), ", ".join(self.sensors)
+            raise ValueError(f"readings {shape} are not (B, C) or (B, L, C) of the {len(self.sensors)} sensors {names}")
         with torch.no_grad():
             return self.network(readings).numpy()
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-PRIME = 2**521 - 1
+PRIME = 2**257 - 93
+"""Larger than any secret; a longer one only makes longer shares."""
 SECRET_BYTES = 32
 
 

@@ -32,36 +32,34 @@ class SharedPart:
             for name, tensor in network.state_dict(keep_vars=True).items()
             if tensor.is_floating_point() and not name.startswith(stays) and not name.startswith(norms)
         }
-        self._sizes = [tensor.numel() for tensor in self._tensors.values()]
+        self._numbers: list[Vector] = [tensor.detach().view(-1).numpy() for tensor in self._tensors.values()]
         self._weights = {name for name, _ in network.named_parameters()}
-        self.size = sum(self._sizes)
+        self.size = sum(map(len, self._numbers))
         if self.size == 0:
             raise ValueError("federation.personal: nothing is left to share")
         readers = [weight for weight, _ in network.trunk.input_layers]
         self.sensor_P = np.concatenate([_sensors(tensor, readers) for tensor in self._tensors.values()])
 
-    @torch.no_grad()
     def read(self) -> Vector:
         """The shared numbers as they are now."""
-        return torch.cat([tensor.flatten() for tensor in self._tensors.values()]).numpy()
+        return np.concatenate(self._numbers)
 
-    @torch.no_grad()
     def write(self, vector_P: Vector) -> None:
         """Put the numbers into the network."""
-        for tensor, part in zip(self._tensors.values(), self._split(vector_P), strict=True):
-            tensor.copy_(part.view_as(tensor))
+        at = 0
+        for numbers in self._numbers:
+            numbers[:] = vector_P[at : at + len(numbers)]
+            at += len(numbers)
 
     def parameters(self, vector_P: Vector) -> dict[str, Tensor]:
         """The part of a vector that belongs to weights, by name."""
-        parts = zip(self._tensors.items(), self._split(vector_P), strict=True)
-        return {name: part.view_as(tensor) for (name, tensor), part in parts if name in self._weights}
+        parts = torch.from_numpy(vector_P.astype(np.float32)).split([len(numbers) for numbers in self._numbers])
+        named = zip(self._tensors.items(), parts, strict=True)
+        return {name: part.view_as(tensor) for (name, tensor), part in named if name in self._weights}
 
     def known_to(self, has_C: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the numbers a node with these sensors can learn anything about."""
         return np.where(self.sensor_P == NO_SENSOR, True, has_C[self.sensor_P])
-
-    def _split(self, vector_P: Vector) -> Sequence[Tensor]:
-        return torch.from_numpy(vector_P.astype(np.float32)).split(self._sizes)
 
 
 @torch.no_grad()

@@ -88,7 +88,18 @@ def node_data(source: Any, data: DataConfig | None = None, task: Task | None = N
             )
     if len(found.samples) < LEAST_SAMPLES:
         raise ValueError(f"{len(found.samples)} samples are too few for a node; {LEAST_SAMPLES} at least")
+    _check_numbers(found.samples)
     return found
+
+
+def _check_numbers(samples: Samples) -> None:
+    """Raise ValueError where there is nothing to learn from; single readings may be missing, which NaN says."""
+    if torch.isinf(samples.rows_NC).any():
+        raise ValueError("a reading is infinite; one that is missing is NaN")
+    if torch.isnan(samples.rows_NC).all():
+        raise ValueError("all readings are missing: there is nothing to learn from")
+    if samples.targets_B.is_floating_point() and not torch.isfinite(samples.targets_B).all():
+        raise ValueError("a target is no finite number")
 
 
 def _from_samples(samples: Samples) -> NodeData:

@@ -47,16 +47,13 @@ def put_given(network: Network, sensors: tuple[str, ...], units: GivenUnits) -> 
     put_units(network, mean_S, np.array([units.std.get(s, 1.0) for s in sensors] + std_O))
 
 
-@torch.no_grad()
 def put_units(network: Network, mean_S: Sums, std_S: Sums) -> None:
     """Means and deviations of the sensors, then of the outputs."""
-    parts = [network.features, network.outputs]
-    mean_C, mean_O = torch.from_numpy(mean_S.astype(np.float32)).split(parts)
-    std_C, std_O = torch.from_numpy(std_S.astype(np.float32)).split(parts)
-    network.normaliser.mean_C.copy_(mean_C)
-    network.normaliser.std_C.copy_(std_C)
-    network.target_mean.copy_(mean_O)
-    network.target_std.copy_(std_O)
+    sensors = network.features
+    network.normaliser.mean_C.numpy()[:] = mean_S[:sensors]
+    network.normaliser.std_C.numpy()[:] = std_S[:sensors]
+    network.target_mean.numpy()[:] = mean_S[sensors:]
+    network.target_std.numpy()[:] = std_S[sensors:]
 
 
 def units_of(network: Network) -> tuple[Sums, Sums]:

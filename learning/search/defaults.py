@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from learning.search.space import Choice, LogRange, Parameter, Range
+from learning.search.parsing import parse_space
+from learning.search.space import Choice, LogRange, Parameter, Range, SearchSpace
+from learning.search.template import Template
 
 _TRAINING: Mapping[str, Parameter] = {
     "learning_rate": LogRange(5e-4, 2e-2),
@@ -29,4 +31,33 @@ DEFAULT_SPACES: Mapping[str, Mapping[str, Any]] = {
     "gru": {**_TRAINING, **_RECURRENT},
     "cnn_lstm": {**_TRAINING, **_CONVOLUTION, **_RECURRENT},
 }
-"""By architecture."""
+"""Of rows, by architecture."""
+_REPRESENTATION: Mapping[str, Parameter] = {
+    "learning_rate": LogRange(1e-3, 1e-2),
+    "dropout": Range(0.0, 0.3),
+    "loss.metric": Choice(["factored_contrastive", "nested_contrastive", "contrastive"]),
+    "temperature": LogRange(0.03, 0.3),
+    "channels": Choice([[16, 32], [32, 64], [32, 64, 96]]),
+    "kernel_size": Choice([3, 5, 7]),
+    "hidden_units": Choice([32, 64, 128]),
+    "embedding_dim": Choice([32, 64, 128]),
+    "blocks": Choice(["plain", "residual"]),
+    "pool": Choice(["last", "attention"]),
+}
+_KEYPOINTS: Mapping[str, Parameter] = {"lambda_metric": LogRange(0.1, 3.0), "decoder": Choice(["none", "unet"])}
+
+
+def signal_space(keypoints: bool) -> Mapping[str, Any]:
+    """Of signals. keypoints: whether there are any, so that the decoder, and what embeddings count, mean something."""
+    return {**_REPRESENTATION, **_KEYPOINTS} if keypoints else _REPRESENTATION
+
+
+def space_of(asked: Mapping[str, Any] | None, usual: Mapping[str, Any], template: Template[Any, Any]) -> SearchSpace:
+    """The space that is asked for, or the usual one with the template's own values in it.
+
+    Raises ValueError for mistakes in what is asked for.
+    """
+    if asked is not None:
+        return parse_space(asked)
+    space = parse_space(usual)
+    return space.with_values(template.own(space))

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, cast
 
 from learning.search.space import Choice, Parameter, Range, SearchSpace
 
 
-def parse_space(document: Mapping[str, Any]) -> SearchSpace:
+def parse_space(document: Any) -> SearchSpace:
     """A search space from `{"layers": [2, 3], "learning_rate": {"low": 1e-4, "high": 1e-2, "log": true}}`.
 
     A list is a choice; `{"values": […]}` too. `when: {other: [values]}` asks for a parameter only where another has one
     of these values. Raises ValueError that names the parameter, what is wrong, and what is allowed.
     """
+    if not isinstance(document, Mapping):
+        raise ValueError('search_space: a mapping of names to values, such as {"layers": [2, 3]}')
     if not document:
         raise ValueError("search_space: nothing to search; give at least one parameter with its values")
     parameters: dict[str, Parameter] = {}
-    for name, given in document.items():
+    for name, given in ((str(name), given) for name, given in cast(Mapping[Any, Any], document).items()):
         try:
             parameters[name] = _parse_parameter(given)
         except (ValueError, TypeError) as error:

@@ -74,8 +74,8 @@ def conclude(search: Search, trials: Sequence[Trial], baseline: Point | None, fi
 def _best_again(
     search: Search, measured: Sequence[Trial], means: Mapping[str, Values], own: Trial | None, splits: int
 ) -> tuple[Trial, str]:
-    """The finalist with the best mean, and what speaks for it."""
-    keys, (objective, *_) = list(means), search.objectives
+    """The finalist with the best mean, of several such the parameters as they were, and what speaks for it."""
+    keys, (objective, *_) = sorted(means, key=lambda key: own is None or key != own.key), search.objectives
     key = keys[pick([means[key] for key in keys], search.objectives)]
     trial = next(trial for trial in _furthest(measured) if trial.key == key)
     points = len({trial.key for trial in measured})

@@ -3,8 +3,8 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,9 @@ Point = dict[str, Any]
 
 MOST_LISTED = 10_000
 """A space with more points than this is sampled, never listed."""
+
+NARROWEST, DIGITS = 1e-8, 12
+"""Of a range of floats, its width over its values, and how many digits of each are kept."""
 
 _NOWHERE: Mapping[str, tuple[Any, ...]] = {}
 
@@ -31,7 +34,7 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError("an empty list: give at least one value")
-        if len({json.dumps(value) for value in self.values}) < len(self.values):
+        if any(value == other for value, other in combinations(self.values, 2)):
             raise ValueError(f"a value stands twice in {list(self.values)}")
         if any(isinstance(value, float) and not math.isfinite(value) for value in self.values):
             raise ValueError(f"{list(self.values)} holds a number that is not finite")
@@ -61,6 +64,10 @@ class Choice:
         """A value at random."""
         return self.values[int(rng.integers(len(self.values)))]
 
+    def with_value(self, value: Any) -> "Choice":
+        """The same with one value more, where it is not there."""
+        return self if value in self.values else replace(self, values=[*self.values, value])
+
 
 @dataclass(frozen=True)
 class Range:
@@ -80,6 +87,12 @@ class Range:
             raise ValueError(f"low and high must be finite numbers, not {self.low!r} and {self.high!r}")
         if self.low >= self.high:
             raise ValueError(f"{ends} is no range: low must be less than high")
+        if (
+            not self.whole
+            and self.step is None
+            and self.high - self.low < NARROWEST * max(abs(self.low), abs(self.high))
+        ):
+            raise ValueError(f"{ends} is too narrow a range: it has hardly two values that differ")
         if self.log and self.low <= 0:
             raise ValueError(f"a log range must begin above 0, not at {self.low}")
         if self.step is not None and (self.log or not _is_number(self.step) or self.step <= 0):
@@ -105,7 +118,7 @@ class Range:
         """Let a trial's sampler choose."""
         if self.whole:
             return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return round(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log), 12)
+        return self._short(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
 
     def encode(self, value: Any) -> Any:
         """The value itself; ValueError for one that does not lie in the range."""
@@ -120,12 +133,21 @@ class Range:
         listed = self.points()
         if self.log:
             drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-            return min(int(self.high), max(int(self.low), round(drawn))) if self.whole else round(drawn, 12)
-        return (
-            round(float(rng.uniform(self.low, self.high)), 12)
-            if listed is None
-            else listed[int(rng.integers(len(listed)))]
-        )
+            return min(int(self.high), max(int(self.low), round(drawn))) if self.whole else self._short(drawn)
+        if listed is not None:
+            return listed[int(rng.integers(len(listed)))]
+        return self._short(float(rng.uniform(self.low, self.high)))
+
+    def with_value(self, value: Any) -> "Range":
+        """The same as far as a value, where that is a number that it may end at."""
+        fits = _is_number(value) and (isinstance(value, int) or not self.whole) and (value > 0 or not self.log)
+        if not fits or self.step is not None:
+            return self
+        return replace(self, low=min(self.low, value), high=max(self.high, value))
+
+    def _short(self, value: float) -> float:
+        """As many digits of it as are kept, within the range."""
+        return min(self.high, max(self.low, float(f"{value:.{DIGITS}g}")))
 
 
 def LogRange(low: float, high: float, when: Mapping[str, Sequence[Any]] = _NOWHERE) -> Range:
@@ -174,6 +196,12 @@ class SearchSpace:
                     return None
                 point[name] = values[name]
         return point if self.holds(point) else None
+
+    def with_values(self, values: Mapping[str, Any]) -> "SearchSpace":
+        """The space with these values in it, as far as its parameters can have them."""
+        return SearchSpace(
+            {name: p.with_value(values[name]) if name in values else p for name, p in self.parameters.items()}
+        )
 
     def listed(self, most: int = MOST_LISTED) -> list[Point] | None:
         """All points in order; None where there are more than `most`."""

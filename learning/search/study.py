@@ -42,7 +42,8 @@ class Measured:
 
 Evaluate = Callable[[Point, int, float | None], Measured]
 """Measures a point after so many epochs. The third is `time.monotonic` at the end of the budget, after which it raises
-OutOfTimeError; FloatingPointError says that the point cannot be trained. For several processes it can be pickled."""
+OutOfTimeError; FloatingPointError and MemoryError say that the point cannot be trained. For several processes it can be
+pickled."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Study:
             trial, point, epochs = claimed
             try:
                 self._tell(trial, evaluate(point, epochs, until))
-            except FloatingPointError as error:
+            except (FloatingPointError, MemoryError) as error:
                 trial.set_user_attr(MEASURED, {"error": str(error)})
                 self._study.tell(trial, state=self._states.FAIL)
             except OutOfTimeError:

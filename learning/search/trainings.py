@@ -1,151 +1,104 @@
-"""A point of a search space as a training: which network, how it learns, and how it does on held-out samples.
-
-Shapes: B samples, K classes, O outputs.
-"""
+"""A point of a search space as a training, and how its network does on what no training sees."""
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Any, get_args
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
-from data.config import Task
-from data.samples import Samples
-from learning.callbacks import Callback
-from learning.config import TrainingConfig
-from learning.fitting import fit
+from learning.callbacks import Followed, Listener
 from learning.metrics import Training
-from learning.normalisation import fit_normalisers
-from learning.randomness import seeded
-from learning.resume import Checkpoints
 from learning.search.objectives import Objective
-from learning.search.space import Point, Range, SearchSpace, key_of
+from learning.search.space import Point, key_of
 from learning.search.study import Measured, OutOfTimeError
-from learning.state import TrainingState
-from learning.validation import split_blocks
-from models.config import ModelConfig
-from models.network import Network, build_network
-
-HELD_OUT_BLOCKS, HELD_OUT_EVERY = 25, 5
-LEAST_SAMPLES = 50
-CHECKED_POINTS = 300
-SCORED_AT_ONCE = 4096
-
-_MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
-NETWORKS: Mapping[str, type[Any]] = {
-    c.model_fields["architecture"].default: c for c in get_args(get_args(ModelConfig)[0])
-}
+from learning.search.template import Template
 
 MEASURES = ("score", "latency_ms", "size_mb", "cost")
 
-Score = Callable[[NDArray[np.float32], NDArray[Any]], float]
-"""Class probabilities (B, K) or values (B,), and class numbers or values (B,), to a score."""
-
-Exported = Callable[[Network, int], Mapping[str, float]]
-"""A trained network and its window's length, to `latency_ms` and `size_mb` of its exported file."""
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-@dataclass(frozen=True)
-class Template:
-    """What a search leaves as it is: the configuration, as documents, that a point's values are put into."""
-
-    model: Mapping[str, Any]
-    training: Mapping[str, Any]
-
-    def configs(self, point: Point) -> tuple[ModelConfig, TrainingConfig]:
-        """The network and the training of a point; ValueError that names the parameter and what is wrong with it."""
-        model, training = dict(self.model), dict(self.training)
-        for name, value in point.items():
-            part, key = _place(name)
-            (model if part == "model" else training)[key] = value
-        known = NETWORKS[model["architecture"]].model_fields if model.get("architecture") in NETWORKS else None
-        own = {_place(name)[1] for name in point if _place(name)[0] == "model"}
-        if known is not None:  # what was set for another network does not matter; what the point asks for does
-            model = {key: value for key, value in model.items() if key in known or key in own}
-        try:
-            return _MODEL.validate_python(model), TrainingConfig.model_validate(training)
-        except ValidationError as error:
-            raise ValueError(_mistake(error, point)) from None
-
-    def part_of(self, space: SearchSpace) -> Point | None:
-        """The point that the template's own values make in a space; None where they lie outside of it."""
-        try:
-            model, training = self.configs({})
-        except ValueError:
-            return None
-        known = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-        places = {name: _place(name) for name in space.parameters}
-        return space.part_of({name: known[part][key] for name, (part, key) in places.items() if key in known[part]})
+class TooLittleError(ValueError):
+    """Of what there is nothing could be held out, or nothing would be left to learn from."""
 
 
-def check_space(space: SearchSpace, template: Template) -> None:
-    """Raise ValueError for a parameter that nothing is configured by, and for a value that is not allowed."""
-    for name in space.parameters:
-        _place(name)
-    points = space.listed(CHECKED_POINTS)
-    for point in _examples(space) if points is None else points:
-        template.configs(point)
+class Split(Protocol[NetworkT]):
+    """What is learned from and what is scored on, and how; a kind of network has its own."""
+
+    def learn(self, model: Any, training: Any, look: "Look", checkpoints: Path) -> tuple[NetworkT, Training]:
+        """A network that learned as these say, from its checkpoint where there is one."""
+        ...
+
+    def score(self, network: NetworkT) -> float:
+        """Of what was held out; raises FloatingPointError where what it says is not finite."""
+        ...
+
+    def exported(self, network: NetworkT) -> Mapping[str, float]:
+        """`latency_ms` and `size_mb` of its exported file."""
+        ...
+
+
+class Material(Protocol[NetworkT]):
+    """What may be searched on, in as many splits as are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def contents(self) -> Iterable[bytes]:
+        """All that a score follows from but the configuration: the same for the same material."""
+        ...
+
+    def split(self, seed: int) -> Split[NetworkT]:
+        """A fifth held out, by a seed; raises TooLittleError."""
+        ...
 
 
 @dataclass(frozen=True)
-class Trainings:
-    """Trains points on one part of some samples and scores them on another, which no training sees.
+class Trainings(Generic[NetworkT]):
+    """Trains points on one part of a split and scores them on the other.
 
     objectives: what is measured. cost: samples that went through a gradient step × weights, in billions; of a training
     that was stopped on a rung it is what the whole would have cost.
     """
 
-    train: Samples
-    held_out: Samples
-    task: Task
-    outputs: int
-    template: Template
+    split: Split[NetworkT]
+    template: Template[Any, Any]
     objectives: tuple[str, ...]
-    score: Score
-    exported: Exported
     folder: Path
     epochs: int
 
     def __call__(self, point: Point, epochs: int, until: float | None) -> Measured:
-        """Train from the point's checkpoint, or from fresh weights, through so many of `epochs`, and measure."""
+        """Train from the point's checkpoint, or from fresh weights, through so many of `epochs`, and measure.
+
+        Raises MemoryError where there is too little for it.
+        """
         model, training = self.template.configs(point)
-        training = training.model_copy(update={"threads": training.threads or 1})
         folder = self.folder / sha256(key_of(point).encode()).hexdigest()[:24]
         look = Look(math.ceil(training.epochs * epochs / self.epochs), until)
-        with seeded(training.seed, 0):
-            network = build_network(model, self.train.rows_NC.shape[1], self.outputs, self.task)
-            fit_normalisers(network, self.train)
-            trained = fit(network, self.train, training, [look], Checkpoints(folder))
-            if trained.outcome == "paused":
-                if not look.reached:
-                    raise OutOfTimeError
-                look.put_best(network)
-        measured = self._measure(network, training, trained)
+        with _memory_named():
+            network, trained = self.split.learn(model, training, look, folder)
+        if trained.outcome == "paused":
+            if not look.reached:
+                raise OutOfTimeError
+            look.serve(network)
+        measured = self._measure(network, training.epochs, trained)
         if epochs == self.epochs:
             shutil.rmtree(folder, ignore_errors=True)
         return measured
 
-    def _measure(self, network: Network, training: TrainingConfig, trained: Training) -> Measured:
+    def _measure(self, network: NetworkT, most: int, trained: Training) -> Measured:
         weights = sum(p.numel() for p in network.parameters())
         epochs = len(trained.history)
-        whole = training.epochs / epochs if trained.outcome == "paused" else 1.0
-        predictions = predict(network, self.held_out)
-        if not np.isfinite(predictions).all():
-            raise FloatingPointError("its predictions are not finite")
-        found = {
-            "score": self.score(predictions, self.held_out.targets_B.numpy()),
-            "cost": trained.cost.samples * whole * weights / 1e9,
-        }
+        whole = most / epochs if trained.outcome == "paused" else 1.0
+        found = {"score": self.split.score(network), "cost": trained.cost.samples * whole * weights / 1e9}
         if {"latency_ms", "size_mb"} & set(self.objectives):
-            found.update(self.exported(network, self.train.length))
+            found.update(self.split.exported(network))
         details = {
             "samples": trained.cost.samples,
             "seconds": sum(epoch.time_per_epoch for epoch in trained.history),
@@ -157,36 +110,39 @@ class Trainings:
         return Measured({name: float(found[name]) for name in self.objectives}, details)
 
 
-class Look(Callback):
+@contextmanager
+def _memory_named() -> Generator[None]:
+    """torch says with a RuntimeError of no type of its own that the processor's memory is too short."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise MemoryError("it needs more memory than there is") from error
+        raise
+
+
+class Look(Listener[Followed]):
     """Ends a training for a while after so many epochs, or once the time is over."""
 
     def __init__(self, epochs: int, until: float | None) -> None:
         self._epochs, self._until = epochs, until
         self.reached = False
-        self._best: dict[str, torch.Tensor] | None = None
+        self._state: Followed | None = None
 
-    def batch_start(self, state: TrainingState) -> None:
+    def batch_start(self, state: Followed) -> None:
         """Stop before the first batch of the epoch after the last, or before any that is too late."""
-        self.reached = state.epoch > self._epochs
+        self.reached = len(state.history) >= self._epochs
         if self.reached or (self._until is not None and monotonic() >= self._until):
             state.stop("paused")
 
-    def fit_end(self, state: TrainingState) -> None:
-        """Keep the best weights so far."""
-        self._best = state.best.weights
+    def fit_end(self, state: Followed) -> None:
+        """Know the training that is to be served from."""
+        self._state = state
 
-    def put_best(self, network: Network) -> None:
-        """Let the network be the best so far, where anything was validated."""
-        if self._best is not None:
-            network.load_state_dict(self._best)
-
-
-@torch.no_grad()
-def predict(network: Network, samples: Samples) -> NDArray[np.float32]:
-    """Class probabilities (B, K) or values (B,) of a network with one head."""
-    network.eval()
-    parts = torch.arange(len(samples)).split(SCORED_AT_ONCE)
-    return torch.cat([network(samples.inputs(part)) for part in parts]).numpy()
+    def serve(self, network: nn.Module) -> None:
+        """Let the network be as it would be served now."""
+        assert self._state is not None, "the training has ended"
+        self._state.serve(network)
 
 
 def objectives_of(names: Sequence[str], score_is_loss: bool) -> tuple[Objective, ...]:
@@ -198,62 +154,19 @@ def objectives_of(names: Sequence[str], score_is_loss: bool) -> tuple[Objective,
     return tuple(Objective(name, lower_is_better=score_is_loss or name != "score") for name in names)
 
 
-def hold_out(samples: Samples, seed: int) -> tuple[Samples, Samples]:
-    """What trials learn from, and a fifth in blocks spread over time that they are scored on.
-
-    Raises ValueError where there is too little to hold anything out.
-    """
-    if len(samples) < LEAST_SAMPLES:
-        raise ValueError(f"training_data: {len(samples)} samples are too few to tune on; {LEAST_SAMPLES} at least")
-    return split_blocks(samples, HELD_OUT_BLOCKS, HELD_OUT_EVERY, seed % HELD_OUT_EVERY)
-
-
-def folds_of(trainings: Trainings, samples: Samples, seed: int, count: int) -> list[Trainings]:
-    """The same trainings on other splits of the samples than the seed's own, each with another seed.
+def folds_of(
+    trainings: Trainings[NetworkT], material: Material[NetworkT], seed: int, count: int
+) -> list[Trainings[NetworkT]]:
+    """The same trainings on other splits than the seed's own, each with another seed.
 
     A split that leaves nothing to learn from is left out.
     """
-    folds: list[Trainings] = []
+    folds: list[Trainings[NetworkT]] = []
     for number in range(1, count + 1):
-        train, held_out = hold_out(samples, seed + number)
-        training = {**trainings.template.training, "seed": trainings.template.training["seed"] + number}
-        template, folder = replace(trainings.template, training=training), trainings.folder / f"fold-{number}"
-        if len(train):
-            folds.append(replace(trainings, train=train, held_out=held_out, template=template, folder=folder))
+        try:
+            split = material.split(seed + number)
+        except TooLittleError:
+            continue
+        template, folder = trainings.template.seeded(number), trainings.folder / f"fold-{number}"
+        folds.append(replace(trainings, split=split, template=template, folder=folder))
     return folds
-
-
-def _place(name: str) -> tuple[str, str]:
-    """Which part of a configuration a parameter belongs to, and its key there."""
-    models = {key for network in NETWORKS.values() for key in network.model_fields}
-    part, _, key = name.rpartition(".")
-    if part in ("", "model") and key in models:
-        return "model", key
-    if part in ("", "training") and key in TrainingConfig.model_fields:
-        return "training", key
-    allowed = ", ".join(sorted(models | set(TrainingConfig.model_fields)))
-    raise ValueError(f"search_space.{name}: nothing is configured by it; allowed are {allowed}")
-
-
-def _mistake(error: ValidationError, point: Point) -> str:
-    first = error.errors()[0]
-    named = [name for name in point if _place(name)[1] in [str(part) for part in first["loc"]]]
-    if not named:
-        return f"search_space: {point} is no configuration: {first['msg']}"
-    if first["type"] == "extra_forbidden":
-        architectures = ", ".join(n for n, c in NETWORKS.items() if _place(named[0])[1] in c.model_fields)
-        return f"search_space.{named[0]}: this network has no such key; those that have it: {architectures}"
-    return f"search_space.{named[0]}: {point[named[0]]!r} is not allowed: {first['msg']}"
-
-
-def _examples(space: SearchSpace) -> Iterator[Point]:
-    """Points at random, and beside each those where a parameter that decides about no other is at one of its ends."""
-    rng = np.random.default_rng(0)
-    deciding = {other for parameter in space.parameters.values() for other in parameter.when}
-    for _ in range(CHECKED_POINTS // 10):
-        point = space.draw(rng)
-        yield point
-        for name in point.keys() - deciding:
-            parameter = space.parameters[name]
-            ends = [parameter.low, parameter.high] if isinstance(parameter, Range) else parameter.values
-            yield from ({**point, name: value} for value in ends)

@@ -17,7 +17,7 @@ from data.training_runs import TrainingRun, TrainingRuns
 from deployments.job_training import Outcome
 from deployments.processes import running_process
 from deployments.services import quiet_environment
-from deployments.settings import Settings
+from deployments.settings import SERVER_SECONDS, Settings
 from service.retraining import job_files
 from service.retraining.children import Ended, run_child
 from service.retraining.isolation import Limits, explain, inside_bwrap, plain_environment
@@ -29,8 +29,6 @@ from service.training.trainings import environment_of
 
 MOST_ATTEMPTS = 3
 """At training, where other batches came to the pipeline meanwhile; at judging, where the flow died."""
-SERVER_SECONDS = 180
-"""That Prefect's temporary server has to start, where `lehr up` has started none."""
 CANCELLED = "somebody ended it before it was judged"
 
 

@@ -52,3 +52,26 @@ def test_a_signal_of_its_own_group_stays_and_no_share_is_refused() -> None:
     assert stacked(agreed_positions(named(found_NK), np.arange(80))) == pytest.approx(found_NK, abs=1e-3)
     with pytest.raises(ValueError, match=r"own is a share from 0 to 1, not 1\.5"):
         agreed_positions(named(found_NK), np.arange(80), own=1.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_there_stays_so_and_the_others_agree_without_it() -> None:
+    found_NK, groups_N = sessions(0, spread=3.0)
+    found_NK[::7, 1], found_NK[3] = np.nan, np.nan
+    found_NK[groups_N == groups_N[-1], 2] = np.nan
+    agreed_NK = stacked(agreed_positions(named(found_NK), groups_N))
+    np.testing.assert_array_equal(np.isnan(agreed_NK), np.isnan(found_NK))
+    of_last_N = groups_N == groups_N[-1]
+    two = {name: p_N[of_last_N] for name, p_N in named(found_NK).items() if name != "fall"}
+    without_NK = stacked(agreed_positions(two, groups_N[of_last_N]))
+    assert agreed_NK[of_last_N][:, :2] == pytest.approx(without_NK, abs=1e-3, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "groups", "said"),
+    [(0, 80, "no keypoints"), (3, 5, r"shape \(80,\); the groups of the signals \(5,\)")],
+)
+def test_no_keypoints_and_other_groups_are_refused(keypoints: int, groups: int, said: str) -> None:
+    found_NK, groups_N = sessions(0, spread=3.0)
+    with pytest.raises(ValueError, match=said):
+        agreed_positions(dict(list(named(found_NK).items())[:keypoints]), groups_N[:groups])

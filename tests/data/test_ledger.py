@@ -1,12 +1,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from data.ledger import Ledger, PromotionConflictError
+from tests.forked import forking
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ID = "ab" * 32
@@ -127,7 +127,7 @@ def _open_and_promote(folder: str, version: int) -> bool:
 
 def test_processes_at_once(tmp_path: Path) -> None:
     """They all make the tables, no number is given twice, and of those that promote one wins."""
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(3, mp_context=forking(__name__)) as pool:
         won = list(pool.map(_open_and_promote, [str(tmp_path)] * 3, range(1, 4)))
     assert sum(won) == 1
     ledger = Ledger(url(tmp_path), Clock())

@@ -171,6 +171,21 @@ def test_a_row_that_is_no_signal_says_why(changed: dict[str, Any], said: str) ->
     assert broken_signals(frame, schema, config) == {0: said}
 
 
+@pytest.mark.parametrize(
+    ("length", "said"), [(-3, "row 2 has the length -3; allowed is 1 to 9"), (10, "row 2 has the length 10; allowed")]
+)
+def test_a_length_that_lies_outside_its_signal_is_refused(length: int, said: str) -> None:
+    ids = {"element_ids": ["a", "a"], "session_ids": ["1", "1"]}
+    assert said in refusal(npz(signals=np.ones((2, 1, 9)), lengths=[9, length], **ids), SignalDataConfig())
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_float32_cannot_hold_is_that_rows_reason() -> None:
+    ids = {"element_ids": ["a", "a"], "session_ids": ["1", "1"]}
+    frame, schema = read_signal_batch(npz(signals=np.full((2, 9), [[1.0], [1e300]]), **ids), SignalDataConfig())
+    assert list(broken_signals(frame, schema, SignalDataConfig())) == [1]
+
+
 @pytest.mark.parametrize("one_length", [False, True])
 def test_a_frame_gives_back_the_signals_it_was_made_of(one_length: bool) -> None:
     signals = synthetic_signals(SignalPlan(), seed=0).of_batch(3)

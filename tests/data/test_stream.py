@@ -223,6 +223,19 @@ def test_products_take_turns_and_time_goes_on() -> None:
         ("defects: [scratch]", "defects: there is no defect 'scratch'; allowed are crack, bubble"),
         ("line: {products: [mug]}", "line.products: there is no product 'mug'"),
         ("speed: 3", "speed: unknown key; allowed are defects, events"),
+        ("events: [{kind: offset, sensor: gob_c, strength: .nan}]", "events[0].strength: input should be a finite"),
+        ("events: [{kind: abrupt, process: fuel, strength: .inf}]", "events[0].strength: input should be a finite"),
+        (
+            "events: [{kind: offset, sensor: gob_c, strength: 1.0e+300}]",
+            "strength: input should be less than or equal to",
+        ),
+        (
+            "events: [{kind: stuck, sensor: gob_c, start: 10000000000000000000}]",
+            "events[0].start: input should be less",
+        ),
+        ("events: [{kind: swapped, sensor: gob_c, other: gob_c}]", "other: 'gob_c' is the sensor itself"),
+        ("line: {noise: .inf}", "line.noise: input should be a finite number, got inf"),
+        ("line: {row_minutes: 99999999999}", "line.row_minutes: input should be less than or equal to 1440"),
         ("[", "is not YAML"),
     ],
 )
@@ -281,3 +294,11 @@ def test_the_command_writes_files(tmp_path: Path) -> None:
         app(
             ["synthesise", scenario_file, "--rows", "9", "--out", str(tmp_path / "a.xml")], result_action="return_value"
         )
+
+
+@pytest.mark.parametrize("batch_rows", [0, -1])
+def test_files_of_no_rows_are_refused(tmp_path: Path, batch_rows: int) -> None:
+    (tmp_path / "line.yaml").write_text("")
+    call = ["synthesise", str(tmp_path / "line.yaml"), "--rows", "10", "--out", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match=f"batch_rows must be at least 1, got {batch_rows}"):
+        app([*call, f"--batch-rows={batch_rows}"], result_action="return_value")

@@ -3,7 +3,6 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,6 +21,7 @@ from data.database import MIGRATIONS, open_database
 from data.ledger import Ledger
 from data.tables import Table
 from data.training_runs import NAMING_ATTEMPTS, NEXT_STATES, TrainingRuns
+from tests.forked import forking
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVENTS = 40
@@ -218,7 +218,7 @@ def _write(folder: str, writer: int) -> tuple[list[str], bool]:
 def test_processes_at_once_leave_no_gap_and_no_duplicate(tmp_path: Path) -> None:
     runs = TrainingRuns(url(tmp_path), lambda: START)
     run_id = runs.create("line", {}, prefix="shared").id
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(3, mp_context=forking(__name__)) as pool:
         results = list(pool.map(_write, [str(tmp_path)] * 3, range(3)))
     ids = [created for written, _ in results for created in written]
     assert len(set(ids)) == 15

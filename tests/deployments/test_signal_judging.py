@@ -59,10 +59,10 @@ def with_keypoints(scores: SignalScores, keypoints: dict[SignalMetric, NDArray[n
 
 
 def keypoints_of(scores: SignalScores) -> dict[SignalMetric, NDArray[np.float64]]:
-    names: list[SignalMetric] = ["keypoint_mae", "keypoint_within"]
-    return {name: scores.values[name] for name in names}
+    return {name: scores.values[name] for name in KEYPOINT_METRICS}
 
 
+KEYPOINT_METRICS: tuple[SignalMetric, ...] = ("keypoint_mae", "keypoint_median", "keypoint_p90", "keypoint_within")
 GATE = RepresentationGate(thresholds={"element_recall_at_1": 0.5, "keypoint_mae": 5}, resamples=200)
 
 
@@ -96,7 +96,7 @@ def test_a_worse_candidate_is_refused_and_a_better_one_passes(seed: int) -> None
 def test_a_clear_loss_on_another_metric_refuses(seed: int) -> None:
     signals = held_out(seed)
     before, blurred = scores(signals, 0.4, 1, seed), scores(signals, 0.4, 3, seed)
-    allowed = {"loss_keypoint_mae", "loss_keypoint_within", "corroboration"}
+    allowed = {"corroboration", *(f"loss_{metric}" for metric in KEYPOINT_METRICS)}
     assert failed(GATE, evidence(blurred, before, signals)) <= allowed
     assert "loss_keypoint_mae" in failed(GATE, evidence(blurred, before, signals))
 
@@ -126,7 +126,7 @@ def test_elements_may_be_what_is_drawn_again() -> None:
 def test_thresholds_look_back_to_signals_that_somebody_annotated() -> None:
     signals = held_out()
     told = dict(scores(signals, 0.3, 1, 0).values)
-    for metric in ("keypoint_mae", "keypoint_within"):
+    for metric in KEYPOINT_METRICS:
         told[metric] = np.where(signals.batches_N[:, None] == 1, told[metric], np.nan)
     found = evidence(SignalScores(told), None, signals)
     assert failed(GATE, found) == set()

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +21,7 @@ from learning.representation import fit_normaliser, represent
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
 from monitoring.similarity import open_index
+from monitoring.similarity_files import MANIFEST
 
 PIPELINE = "name: cycles\ntask: representation\ndata: {element: machine}\n"
 
@@ -139,3 +142,47 @@ def test_a_model_that_is_not_there_or_of_another_kind_is_said(tmp_path: Path, ol
     with pytest.raises(ValueError, match="onnxruntime does not take this ONNX file"):
         index_command(tmp_path / "old.npz", index=tmp_path / "index", model=tmp_path / "bad.onnx")
     assert not (tmp_path / "index").exists()
+
+
+def test_of_two_that_begin_an_index_with_two_models_one_is_refused_and_breaks_nothing(
+    tmp_path: Path, old: Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.onnx").write_bytes(export_signals(network(old, 1)))
+    first, second = (open_embedder(tmp_path / name, Settings(home=tmp_path)) for name in ("model.onnx", "other.onnx"))
+    folder, looked, exists = tmp_path / "index", list[bool](), Path.exists
+
+    def exists_until_another_came(path: Path, **options: Any) -> bool:
+        """The first who looks for an index finds none, and is overtaken before it does anything about that."""
+        found = exists(path, **options)
+        if path == folder / MANIFEST and not looked:
+            looked.append(found)
+            index_files([tmp_path / "old.npz"], folder, first)
+        return found
+
+    monkeypatch.setattr(Path, "exists", exists_until_another_came)
+    with pytest.raises(ValueError, match="the index was made with another model"):
+        index_files([tmp_path / "old.npz"], folder, second)
+    assert looked == [False]
+    assert open_embedder_of(open_index(folder)).onnx == first.onnx
+
+
+def test_a_new_index_knows_nothing_of_an_attempt_that_was_broken_off(tmp_path: Path, old: Signals) -> None:
+    folder = tmp_path / "index"
+    folder.mkdir()
+    (folder / "data.json").write_text('{"element": "press"}')
+    (folder / "model.onnx").write_bytes(b"of another")
+    index_files([tmp_path / "old.npz"], folder, open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path)))
+    assert open_embedder_of(open_index(folder)).config is None
+
+
+def test_ids_that_look_like_markup_are_printed_as_they_are(
+    tmp_path: Path, old: Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = replace(old, element_ids_N=np.array(["[/nope]"] * len(old)))
+    file = write(strange, tmp_path / "[red]b.npz")
+    index_command(file, index=tmp_path / "index", model=tmp_path / "model.onnx")
+    similar(file, index=tmp_path / "index", csv=tmp_path / "new" / "found.csv")
+    printed = capsys.readouterr().out
+    assert "[/nope]" in printed
+    assert "[red]b.npz: 36 signals added" in printed.replace("\n", "")
+    assert pl.read_csv(tmp_path / "new" / "found.csv")["element"].unique().to_list() == ["[/nope]"]

@@ -2,11 +2,9 @@
 
 import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -18,25 +16,21 @@ from deployments.export import load_state
 from deployments.line import open_ledger
 from deployments.registry import Registry
 from deployments.settings import Settings
+from tests.flows.run_process import run
+from tests.forked import fork
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("LEHR_KILLS", "1"))
 KILLS_OF_A_RUN = 8
 
 
-def start(pipeline: Path, source: Path, home: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()}
-    command = [
-        sys.executable,
-        str(ROOT / "lehr.py"),
-        "run",
-        str(pipeline),
-        "--source",
-        str(source),
-        "--home",
-        str(home),
-    ]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+def start(pipeline: Path, source: Path, home: Path) -> BaseProcess:
+    told = str(pipeline), str(source), str(home), PREFECT_API_URL.value()
+    return fork(run, *told, needs=["deployments.preloaded"])
+
+
+def ended(process: BaseProcess) -> int | None:
+    process.join()
+    return process.exitcode
 
 
 def written_steps(home: Path) -> int:
@@ -47,14 +41,13 @@ def written_steps(home: Path) -> int:
         return 0
 
 
-def kill_after(process: subprocess.Popen[bytes], home: Path, steps: int, delay: float) -> None:
+def kill_after(process: BaseProcess, home: Path, steps: int, delay: float) -> None:
     deadline = time.monotonic() + 60
-    while written_steps(home) < steps and process.poll() is None and time.monotonic() < deadline:
+    while written_steps(home) < steps and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(delay)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def champion_weights(ledger: Ledger, home: Path) -> dict[str, list[float]]:
@@ -69,7 +62,7 @@ def champion_weights(ledger: Ledger, home: Path) -> dict[str, list[float]]:
 def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, tmp_path: Path) -> None:
     """A run is killed a few times; more kills than these take several runs."""
     quiet = tmp_path / "quiet"
-    assert start(pipeline, source, quiet).wait() == 0
+    assert ended(start(pipeline, source, quiet)) == 0
     steps_of_a_run = written_steps(quiet)
     generator = random.Random(0)
     for killed in range(0, KILLS, KILLS_OF_A_RUN):
@@ -77,7 +70,7 @@ def test_killed_runs_end_as_an_uninterrupted_one(pipeline: Path, source: Path, t
         for _ in range(kills):
             steps = written_steps(home) + generator.randint(1, steps_of_a_run // kills)
             kill_after(start(pipeline, source, home), home, steps, generator.random() / 5)
-        assert start(pipeline, source, home).wait() == 0
+        assert ended(start(pipeline, source, home)) == 0
         assert_same_outcome(home, quiet)
 
 

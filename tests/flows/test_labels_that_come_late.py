@@ -12,7 +12,7 @@ from data.late_labels import LabelStore
 from data.ledger import Ledger
 from deployments.verification import verify
 from tests.flows.late_stream import PIPELINE, ROWS, batch, labels, ledger, run, stored, truth, unlabelled, write
-from tests.flows.test_kills import kill_after, start
+from tests.flows.test_kills import ended, kill_after, start
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_killed_process_loses_no_label(pipeline: Path, tmp_path: Path) -> None
     write(inbox, "04.csv", unlabelled(4))
     write(inbox, "05-labels.csv", pl.concat([labels(2), labels(4)]))
     kill_after(start(pipeline, inbox, home), home, generator.randint(12, 26), generator.random() / 10)
-    assert start(pipeline, inbox, home).wait() == 0
+    assert ended(start(pipeline, inbox, home)) == 0
     taken = {number: (o["rows"], o["known"], o["waiting"]) for number, o in _labels_taken(pipeline).items()}
     assert taken == {3: (120, 0, 30), 5: (250, 150, 0)}
     assert dict(stored(pipeline).select("piece", "side").iter_rows()) == truth([1, 2, 4])

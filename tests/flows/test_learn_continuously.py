@@ -119,6 +119,8 @@ def test_rows_without_readings_are_quarantined_alone(pipeline: Path, source: Pat
     silent = pl.col("index").is_in([4, 9])
     frame = frame.with_columns(pl.when(silent).then(None).otherwise(pl.col(c)).alias(c) for c in dead)
     frame.drop("index").write_csv(source / "line-02.csv")
+    for later in ("line-03.csv", "line-04.csv"):
+        (source / later).unlink()
     record = run(pipeline, source, tmp_path / "home")["batches"][1]
     assert (record["status"], record["rows"], record["rows_quarantined"]) == ("accepted", 198, 2)
     rows = pl.read_parquet(tmp_path / "home" / "line" / "quarantine" / f"{record['id']}.parquet")

@@ -9,14 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 
+from commands.tune import tune
 from data.feature_store import FeatureStore
 from data.npz_files import write_npz
 from data.signals import Signals
 from data.sources import read_arrival
 from data.synthetic_signals import KEYPOINTS, SignalPlan, synthetic_signals
 from deployments.answers import predict_file
-from deployments.kinds import open_any_line
+from deployments.kinds import open_any_line, read_any_line
 from deployments.line import open_ledger
 from deployments.receipt_text import receipt_lines
 from deployments.receipts import find_prediction, receipt_of
@@ -34,6 +36,7 @@ from learning.representation import Learned
 from learning.representation_config import RepresentationConfig
 from models.hierarchical import HierarchicalSignalNet
 from monitoring.terminal import batch_line
+from tests.flows.artifacts import shown
 
 PIPELINE = """
 name: machines
@@ -150,7 +153,7 @@ def test_signals_through_the_whole_loop(plant: Plant, monkeypatch: pytest.Monkey
     assert second["score_before"]["element_recall_at_1"] > 0.5
     assert set(second["score_before"]) == {
         "element_recall_at_1", "element_map_at_r", "session_recall_at_1", "session_map_at_r", "keypoint_mae",
-        "keypoint_within",
+        "keypoint_median", "keypoint_p90", "keypoint_within",
     }  # fmt: skip
     assert second["drift"]["note"] == "new elements: m08"
     assert (second["triage"]["cause"], second["triage"]["reason"]) == ("regime", "m08")
@@ -223,6 +226,45 @@ def test_an_update_that_was_killed_goes_on_and_leaves_the_champion_alone(
         for p in (plant, undisturbed)
     ]
     assert all(torch.equal(weights[0][name], tensor) for name, tensor in weights[1].items())
+
+
+TUNING = """
+tuning:
+  objectives: [score, size_mb]
+  trials: 4
+  space:
+    loss.metric: [factored_contrastive, triplets]
+    embedding_dim: [8, 16]
+    learning_rate: [0.0001, 0.01]
+"""
+
+
+def test_what_a_search_finds_goes_through_the_gate(plant: Plant) -> None:
+    plant.pipeline.write_text(PIPELINE.replace("learning_rate: 0.01", "learning_rate: 0.0001") + TUNING)
+    page, report = plant.folder / "tune.html", plant.folder / "tune.json"
+    result = tune(plant.pipeline, home=plant.home, html=page, report=report)
+    line = read_any_line(plant.pipeline, plant.settings)
+    learned = line.store.read(split="train")
+    assert result["rows"] == learned.height, "what the gate holds out is not searched on"
+    assert {t["epochs"] for t in result["trials"]} == {1, 3, 8}
+    assert result["baseline"]["point"] == {
+        "loss.metric": "factored_contrastive", "embedding_dim": 16, "learning_rate": 0.0001,
+    }  # fmt: skip
+    assert result["changed"] and result["best"]["point"]["learning_rate"] == 0.01
+    asked = yaml.safe_load(result["snippet"])
+    assert asked["training"]["loss"] == {"metric": result["best"]["point"]["loss.metric"]}
+    judged = line.ledger.versions("machines")[-1]
+    assert judged.made_by == "tune"
+    card = json.loads((line.version_folder(judged.version) / "card.json").read_text())
+    assert card["config"]["training"]["learning_rate"] == 0.01
+    assert card["config"]["model"]["embedding_dim"] == result["best"]["point"]["embedding_dim"]
+    record = result["record"]
+    assert "not_worse" in {check["name"] for check in record["gate"]["checks"]}
+    assert record["gate"]["passed"] == record["promoted"] == (record["champion"] == judged.version)
+    assert result["why"] in page.read_text()
+    assert "signals in" in shown("tuning-machines")
+    again = tune(plant.pipeline, home=plant.home, candidate=False)
+    assert again["trials"] == result["trials"]
 
 
 def test_signals_of_a_dead_channel_are_set_aside_until_they_are_released(plant: Plant) -> None:

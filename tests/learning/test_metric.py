@@ -174,6 +174,8 @@ def test_settings_may_stand_in_the_call() -> None:
     assert HierarchicalLoss(lambda_metric=0.5).config == HierarchicalLossConfig(lambda_metric=0.5)
     with pytest.raises(ValueError, match="margin"):
         HierarchicalLoss(margin=0.5)
+    with pytest.raises(ValueError, match="a configuration is given, so lambda_metric must stand in it"):
+        HierarchicalLoss(HierarchicalLossConfig(), lambda_metric=0.5)
 
 
 def test_the_whole_is_keypoints_and_lambda_times_both_levels() -> None:

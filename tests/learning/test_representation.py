@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +217,9 @@ def test_the_normaliser_leaves_padding_out() -> None:
 
 
 def test_signals_of_one_element_are_refused_and_an_infinite_loss_is_named() -> None:
-    with pytest.raises(ValueError, match="two elements or more"):
-        fit_representation(pulses(range(1)), MODEL, CONFIG)
+    for signals, said in ((pulses(range(1)), "have 1"), (pulses(range(1)).take(np.array([], int)), "have 0")):
+        with pytest.raises(ValueError, match=f"two elements or more; the signals {said}"):
+            fit_representation(signals, MODEL, CONFIG)
     with pytest.raises(FloatingPointError, match="the loss is not finite at epoch 1"):
         fit_representation(
             pulses(range(4)), MODEL, CONFIG.model_copy(update={"learning_rate": 1e30, "clip_norm": None})
@@ -256,3 +259,48 @@ def test_a_training_starts_from_another_networks_weights_and_leaves_it(learned: 
     assert all(torch.equal(before[name], tensor) for name, tensor in learned.network.state_dict().items())
     assert torch.allclose(again.embedding.weight, learned.network.embedding.weight, atol=1e-4)
     assert not torch.equal(again.embedding.weight, learned.network.embedding.weight)
+
+
+def test_learning_on_takes_keypoints_by_their_names(learned: Learned) -> None:
+    config = CONFIG.model_copy(update={"epochs": 1, "batches": 2})
+    signals = pulses(range(4))
+    swapped = replace(signals, keypoints=dict(reversed(list(signals.keypoints.items()))))
+    started = [fit_representation(s, config=config, start=learned.network) for s in (signals, swapped)]
+    expect_same(*started)
+    updated = [update_representation(learned.network, signals, s, config) for s in (signals, swapped)]
+    expect_same(*updated)
+
+
+Changed = Callable[[Signals], Signals]
+OTHERS: list[tuple[Changed, str]] = [
+    (lambda s: replace(s, values_NCT=np.repeat(s.values_NCT, 2, 1)), "takes signals of 1 channels, these have 2"),
+    (lambda s: s.take(np.array([], np.int64)), "there are no signals"),
+    (
+        lambda s: replace(s, keypoints={"top": s.keypoints["top"]}),
+        r"finds the keypoints \['foot', 'top'\], .*\['top'\]",
+    ),
+    (lambda s: replace(s, keypoints=dict(zip(("peak", "foot"), s.keypoints.values(), strict=True))), "have .*'peak'"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), OTHERS)
+def test_a_network_does_not_learn_on_from_signals_that_it_is_not_for(
+    learned: Learned, changed: Changed, said: str
+) -> None:
+    network, signals = learned.network, pulses(range(4))
+    with pytest.raises(ValueError, match=said):
+        fit_representation(changed(signals), config=CONFIG, start=network)
+    for memory, new in ((changed(signals), signals), (signals, changed(signals))):
+        with pytest.raises(ValueError, match=said):
+            update_representation(network, memory, new, CONFIG)
+
+
+@pytest.mark.parametrize(("changed", "said"), OTHERS[:2])
+def test_signals_of_other_channels_and_none_are_not_represented(learned: Learned, changed: Changed, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        represent(learned.network, changed(pulses(range(4))))
+
+
+def test_a_memory_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="keeps one signal of each element or more, not 0"):
+        choose_memory(pulses(range(2)), 0, seed=0)

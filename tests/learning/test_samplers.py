@@ -1,5 +1,5 @@
 from itertools import islice
-from time import process_time
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -76,12 +76,12 @@ def test_ids_are_text_or_numbers_and_a_session_belongs_to_its_element() -> None:
 def test_a_hundred_thousand_elements_start_at_once_and_a_batch_costs_what_it_costs_for_ten() -> None:
     def seconds(elements: int) -> tuple[float, float]:
         ids = lines(elements)
-        began = process_time()
+        began = thread_time()
         sampler = HierarchicalSampler(*ids, 8, 8, batches=200)
         next(iter(sampler))
-        started = process_time()
+        started = thread_time()
         list(sampler)
-        return started - began, process_time() - started
+        return started - began, thread_time() - started
 
     few, many = seconds(10), seconds(100_000)
     assert many[0] <= 1.0

@@ -1,4 +1,6 @@
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.signals import Signals
+from data.synthetic_signals import SignalPlan, synthetic_signals
 from learning.config import TrainingConfig
 from learning.fitting import fit
 from learning.normalisation import fit_normalisers
+from learning.representation_config import RepresentationConfig
 from learning.search.space import LogRange, Range
 from learning.search.trainings import Trainings
 from learning.tuning import AutoMLTuner
@@ -59,6 +64,57 @@ def test_every_network(architecture: str, task: str) -> None:
     model, training = tuner.configs()
     assert model.architecture == architecture
     assert training.learning_rate == best["learning_rate"]
+
+
+SIGNALS = RepresentationConfig(epochs=9, batches=2, p_elements=4, k_samples=3, held_out=0.0)
+NESTED = {"loss.metric": ["factored_contrastive", "contrastive"], "channels": [[4], [8]], "lambda_metric": [0.3, 1.0]}
+
+
+def machines() -> Signals:
+    return synthetic_signals(SignalPlan(tuple(range(8)), (0, 1, 2), signals=4, samples=24), seed=2)
+
+
+def test_signals_are_searched_like_rows(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"trials": 6, "training": SIGNALS, "metric": "keypoint_mae", "finalists": 1}
+    halved, whole = (AutoMLTuner(halving=h, storage=tmp_path / f"{h}.journal", **how) for h in (True, False))
+    best = halved.optimize_hierarchical_hyperparameters(machines(), NESTED, by="element")
+    whole.optimize_hierarchical_hyperparameters(machines(), NESTED, by="element")
+    result, in_full = halved.result, {t.key: t for t in whole.result.trials}
+    survivors = [t for t in result.trials if t.epochs == 9]
+    assert {t.epochs for t in result.trials} == {1, 3, 9}
+    assert 1 <= len(survivors) < 6
+    for trial in survivors:  # as if they had never been stopped
+        assert trial.values == in_full[trial.key].values
+        assert trial.details["samples"] == in_full[trial.key].details["samples"]
+    assert (result.best.values or {})["score"] == min((t.values or {})["score"] for t in survivors)
+    model, training = halved.hierarchical_configs()
+    assert (model.channels, training.loss.metric) == (best["channels"], best["loss.metric"])
+    with pytest.raises(ValueError, match="over signals: ask hierarchical_configs"):
+        halved.configs()
+
+
+def test_the_usual_space_of_signals_holds_the_defaults_and_all_that_is_measured() -> None:
+    names = ("score", "latency_ms", "size_mb", "cost")
+    short = SIGNALS.model_copy(update={"epochs": 1, "batches": 1})
+    tuner = AutoMLTuner(trials=2, training=short, objectives=names)
+    point = tuner.optimize_hierarchical_hyperparameters(machines())
+    assert {"lambda_metric", "decoder", "loss.metric"} <= set(point)
+    assert tuner.result.baseline is not None
+    assert all(set(t.values or {}) == set(names) for t in tuner.result.trials)
+    bare = replace(machines(), keypoints={})
+    quick = AutoMLTuner(trials=1, training=short)
+    assert not {"lambda_metric", "decoder"} & set(quick.optimize_hierarchical_hyperparameters(bare))
+
+
+def test_what_is_asked_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="training: give a RepresentationConfig, not a TrainingConfig"):
+        AutoMLTuner(trials=1, training=FAST).optimize_hierarchical_hyperparameters(machines())
+    with pytest.raises(ValueError, match="training: give a TrainingConfig, not a RepresentationConfig"):
+        AutoMLTuner(trials=1, training=SIGNALS).optimize_mlp_hyperparameters(make_history(range(1, 2), "regression"))
+    with pytest.raises(ValueError, match="metric: rmse does not fit representation; allowed are element_recall_at_1"):
+        AutoMLTuner(trials=1, metric="rmse").optimize_hierarchical_hyperparameters(machines())
+    with pytest.raises(ValueError, match=r"search_space\.units: nothing is configured by it"):
+        AutoMLTuner(trials=1).optimize_hierarchical_hyperparameters(machines(), {"units": [8]})
 
 
 def test_the_same_again_to_the_bit_and_without_a_second_training(
@@ -138,6 +194,13 @@ def test_arrays_are_taken_too() -> None:
         ({"layers": []}, "search_space.layers: an empty list"),
         ({"layers": 3}, "search_space.layers: 3 is neither a list nor a range"),
         ({"layers": [1, 1]}, "search_space.layers: a value stands twice"),
+        ({"dropout": [0, 0.0]}, "search_space.dropout: a value stands twice"),
+        (
+            {"dropout": {"low": 0.1, "high": 0.1 + 1e-15}},
+            "search_space.dropout: 0.1 to 0.100000000000001 is too narrow",
+        ),
+        (["layers"], "search_space: a mapping of names to values"),
+        ({3: [1]}, "search_space.3: nothing is configured by it"),
         ({"layers": [0, 1]}, "search_space.layers: 0 is not allowed"),
         ({"units": ["many"]}, "search_space.units: 'many' is not allowed"),
         ({"width": [1, 2]}, "search_space.width: nothing is configured by it; allowed are"),
@@ -157,7 +220,7 @@ def test_arrays_are_taken_too() -> None:
         ),
     ],
 )
-def test_a_bad_space_is_refused_with_what_is_wrong(space: dict[str, Any], said: str) -> None:
+def test_a_bad_space_is_refused_with_what_is_wrong(space: Any, said: str) -> None:
     data = make_history(range(1, 3), "classification", 4)
     with pytest.raises(ValueError) as refused:
         AutoMLTuner(trials=1, training=FAST).optimize_lstm_hyperparameters(data, space)
@@ -169,13 +232,22 @@ def test_a_bad_space_is_refused_with_what_is_wrong(space: dict[str, Any], said: 
     [
         ({"sampler": "luck"}, None, "sampler: 'luck' is none of"),
         ({"trials": 0}, None, "trials: 0"),
-        ({"minutes": 0}, None, "must be above 0"),
+        ({"minutes": 0}, None, "minutes: 0 is no time above 0"),
+        ({"minutes": math.nan}, None, "minutes: nan is no time above 0"),
+        ({"finalists": -1}, None, "finalists: -1 is less than 1"),
+        ({"storage": Path("/")}, None, "storage: / is a folder"),
         ({"objectives": ("latency_ms",)}, None, "score comes first"),
         ({"objectives": ("score", "beauty")}, None, "any of latency_ms, size_mb, cost"),
         ({"metric": "rmse"}, None, "rmse does not fit classification"),
         ({}, 3, "a int is neither Samples nor a pair"),
         ({}, (np.zeros((5, 2)), np.zeros(4)), "do not fit"),
         ({}, (np.zeros((20, 2)), np.arange(20) % 2), "20 samples are too few"),
+        ({}, (np.zeros((200, 2)), np.zeros((200, 2), int)), "do not fit"),
+        ({}, (np.full((200, 2), np.nan), np.arange(200) % 2), "all are missing"),
+        ({}, (np.full((200, 2), np.inf), np.arange(200) % 2), "readings are infinite"),
+        ({}, (np.zeros((200, 2)), np.full(200, np.nan)), "targets have to be finite"),
+        ({}, (np.zeros((200, 2)), [None, {}] * 100), "targets are objects"),
+        ({}, ([["warm"]], ["good"]), "readings are no array of numbers"),
     ],
 )
 def test_a_bad_call_is_refused(how: dict[str, Any], data: Any, said: str) -> None:
@@ -183,6 +255,28 @@ def test_a_bad_call_is_refused(how: dict[str, Any], data: Any, said: str) -> Non
     with pytest.raises(ValueError) as refused:
         AutoMLTuner(**{"trials": 1, "training": FAST, **how}).optimize_mlp_hyperparameters(given, SMALL["mlp"])
     assert said in str(refused.value)
+
+
+def test_an_architecture_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="architecture: 'transformer' is none of mlp, cnn, lstm, gru, cnn_lstm"):
+        AutoMLTuner().optimize_hyperparameters("transformer", None)  # pyright: ignore[reportArgumentType]
+
+
+def test_windows_that_touch_one_another_too_much_leave_nothing_to_learn_from() -> None:
+    from data.synthetic import SyntheticTrainingDataGenerator
+
+    few = SyntheticTrainingDataGenerator().generate_lstm_training_data(sequence_length=30, num_samples=200)
+    with pytest.raises(ValueError, match="windows of 30 rows 3 touch nothing of what is held out, too few"):
+        AutoMLTuner(trials=1, training=FAST).optimize_lstm_hyperparameters(few, SMALL["lstm"])
+
+
+def test_a_network_that_does_not_fit_into_memory_is_a_trial_that_could_not_be_trained() -> None:
+    tuner = AutoMLTuner(trials=2, training=FAST, finalists=1)
+    best = tuner.optimize_mlp_hyperparameters(
+        make_history(range(1, 3), "classification"), {"hidden_units": [[4], [10**13]]}
+    )
+    assert best == {"hidden_units": [4]}
+    assert [t.error for t in tuner.result.trials if t.values is None] == ["it needs more memory than there is"]
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,27 @@ def test_what_makes_no_network_is_refused() -> None:
         HierarchicalSignalNet(1, ("peak", "peak"))
     with pytest.raises(ValueError, match="kernel_size is odd, not 4"):
         HierarchicalConfig(kernel_size=4)
+    with pytest.raises(ValueError, match="no keypoint or more, not -1"):
+        HierarchicalSignalNet(1, -1)
+    with pytest.raises(ValueError, match="a configuration is given, so embedding_dim must stand in it"):
+        HierarchicalSignalNet(1, 2, HierarchicalConfig(), embedding_dim=128)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths", "said"),
+    [
+        ((2, 1, 24), None, r"takes \(signals, 2, samples\), got \(2, 1, 24\)"),
+        ((2, 2, 0), None, r"got \(2, 2, 0\)"),
+        ((2, 2, 24), [24, 0], "2 signals of at most 24 samples need as many lengths from 1, got .24, 0"),
+        ((2, 2, 24), [25, 3], "got .25, 3"),
+        ((2, 2, 24), [24], "got .24"),
+    ],
+)
+def test_signals_that_a_network_does_not_take_are_refused(
+    shape: tuple[int, ...], lengths: list[int] | None, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        make(CONFIGS[0])(torch.zeros(shape), None if lengths is None else torch.tensor(lengths))
 
 
 def test_a_missing_reading_counts_as_the_mean() -> None:

@@ -1,7 +1,7 @@
 """The dynamic program against brute force, and policies as look-ups."""
 
 from itertools import product
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -71,6 +71,6 @@ def test_ten_thousand_policies_take_less_than_seconds() -> None:
     rng = np.random.default_rng(0)
     scores = Scores("accuracy", rng.random((50, 50)), np.ones(50, np.bool_), np.ones(50))
     limits_P = rng.random(10_000)
-    started = perf_counter()
+    started = thread_time()
     replay(scores, lambda current_P, t: scores.scores_VT[current_P, t] < limits_P, 10_000, Prices())
-    assert perf_counter() - started < 2
+    assert thread_time() - started < 2

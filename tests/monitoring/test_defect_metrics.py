@@ -42,8 +42,11 @@ def test_what_never_was_and_what_was_never_said_has_no_figure() -> None:
     [
         (["ok"], [], None, "1 truths and 0 guesses"),
         ([], [], None, "0 truths"),
-        (["ok"], ["ok"], {"ok": {"stone": 1.0}}, "costs.ok.stone: 1 is no cost of one of ok"),
-        (["ok"], ["ok"], {"ok": {"ok": -1.0}}, "-1 is no cost"),
+        (["ok"], ["ok"], {"ok": {"stone": 1.0}}, "costs.ok.stone: 1.0 is no cost of one of ok"),
+        (["ok"], ["ok"], {"ok": {"ok": -1.0}}, "-1.0 is no cost"),
+        (["ok"], ["ok"], {"ok": {"ok": float("nan")}}, "costs.ok.ok: nan is no cost"),
+        (["ok"], ["ok"], {"ok": {"ok": float("inf")}}, "costs.ok.ok: inf is no cost"),
+        (["ok"], ["ok"], {"ok": {"ok": "dear"}}, "costs.ok.ok: 'dear' is no cost"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(truths: list[str], said: list[str], costs: object, message: str) -> None:

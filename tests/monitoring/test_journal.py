@@ -92,3 +92,35 @@ def test_a_kill_loses_nothing_that_was_taken(tmp_path: Path) -> None:
         found = records(path)
         assert taken <= len(found) <= taken + 1
         assert found == [{"number": number} for number in range(len(found))]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from monitoring.journal import GROWTH, Journal
+resource.setrlimit(resource.RLIMIT_FSIZE, (GROWTH, -1))
+journal, taken = Journal(Path(sys.argv[1])), 0
+try:
+    while True:
+        journal.append({"number": taken})
+        taken += 1
+except OSError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+journal.append({"number": taken})
+print(taken)
+"""
+
+
+def test_a_disk_without_room_is_an_error_and_no_signal_and_all_goes_on_once_there_is_some(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "a.journal")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    taken = int(done.stdout)
+    assert records(tmp_path / "a.journal") == [{"number": number} for number in range(taken + 1)]
+
+
+def test_what_is_mapped_has_room_on_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.journal")
+    journal.append({"number": 1})
+    assert (tmp_path / "a.journal").stat().st_blocks * 512 >= GROWTH, "a hole in the file would end us by SIGBUS"
+    journal.close()

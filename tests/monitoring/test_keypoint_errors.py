@@ -1,33 +1,30 @@
-import statistics
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.keypoint_errors import keypoint_errors, score_keypoints
+from monitoring.keypoint_errors import drawn_quantiles, keypoint_errors
 
-POSITIONS = st.floats(0, 300, width=32)
+ERRORS = st.lists(st.none() | st.floats(0, 300, width=32), min_size=1, max_size=20)
 
 
-@given(st.lists(st.tuples(POSITIONS, POSITIONS, st.none() | POSITIONS, POSITIONS), min_size=1, max_size=20))
-def test_as_by_hand(rows) -> None:
-    predicted = np.array([[a, b] for a, b, _, _ in rows], np.float32)
-    told = [np.nan if c is None else c for _, _, c, _ in rows], [d for *_, d in rows]
-    errors = keypoint_errors(predicted, {"on": np.array(told[0], np.float32), "off": np.array(told[1], np.float32)})
-    scores = score_keypoints(errors, ("on", "off"), within=2.5)
-    for k, name in enumerate(("on", "off")):
-        known = [abs(float(row[k]) - float(row[2 + k])) for row in rows if row[2 + k] is not None]
-        assert (name in scores) == bool(known)
-        if known:
-            found = scores[name]
-            assert found.count == len(known)
-            assert found.mae == pytest.approx(statistics.fmean(known), abs=1e-9)
-            assert found.median == pytest.approx(statistics.median(known), abs=1e-9)
-            assert found.within == sum(e <= 2.5 for e in known) / len(known)
-            ordered, place = sorted(known), 0.9 * (len(known) - 1)
-            below, above = ordered[int(place)], ordered[min(int(place) + 1, len(known) - 1)]
-            assert found.p90 == pytest.approx(below + (place - int(place)) * (above - below), abs=1e-6)
+@given(ERRORS, st.sampled_from([0.5, 0.9]), st.integers(0, 99))
+def test_quantiles_are_those_of_all_that_was_drawn(errors: list[float | None], share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    errors_N = np.array([np.nan if error is None else error for error in errors], np.float64)
+    draws_RU, units_N = rng.integers(0, 4, (5, 6)), rng.integers(0, 6, len(errors))
+    found_R = drawn_quantiles(errors_N, draws_RU, units_N, share)
+    for draws_U, found in zip(draws_RU, found_R, strict=True):
+        drawn = np.repeat(errors_N, draws_U[units_N])
+        known = drawn[~np.isnan(drawn)]
+        expected = float(np.quantile(known, share)) if len(known) else float("nan")
+        assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_errors_are_absolute_and_nothing_where_nothing_was_annotated() -> None:
+    told = {"on": np.array([1.0, np.nan], np.float32), "off": np.array([8.0, 9.0], np.float32)}
+    errors_NK = keypoint_errors(np.array([[3.0, 8.5], [2.0, 5.0]], np.float32), told)
+    np.testing.assert_array_equal(errors_NK, [[2.0, 0.5], [np.nan, 4.0]])
 
 
 def test_without_keypoints_there_are_no_errors() -> None:

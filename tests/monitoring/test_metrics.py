@@ -2,11 +2,13 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lehr import app
 from monitoring.alert_rules import Alert
 from monitoring.alert_sinks import Email, Webhook
+from monitoring.journal import GROWTH
 from monitoring.metrics import MetricsHistory, MLMetricsTracker
 
 ROOT = Path(__file__).parents[2]
@@ -260,11 +263,150 @@ def test_the_page_and_the_command(home: Path, tmp_path: Path, capsys: pytest.Cap
         app(["metrics", "nothing", "--home", str(home)], result_action="return_value")
 
 
+@pytest.fixture(scope="module")
+def refusing(home: Path) -> Iterator[MLMetricsTracker]:
+    with MLMetricsTracker("refused", home=home) as tracker:
+        yield tracker
+
+
 @pytest.mark.parametrize(
-    ("metrics", "said"),
-    [({"a b?": 1.0}, "metric: 'a b\\?' is no name"), ({"a": "x"}, "a: 'x' is no number"), ({"": 1.0}, "is no name")],
+    ("metrics", "step", "said"),
+    [
+        ({"a b?": 1.0}, None, r"metric: 'a b\?' is no name"),
+        ({"": 1.0}, None, "is no name"),
+        ({1: 1.0}, None, "metric: 1 is no name"),
+        ({"a": "x"}, None, "a: 'x' is no number"),
+        ({"a": 10**400}, None, "a: 1000.*… is beyond"),
+        ({"../x": 1.0}, None, r"metric: '\.\./x' reads as a path to elsewhere"),
+        ({"/a": 1.0}, None, "metric: '/a' reads as a path"),
+        ({"a//b": 1.0}, None, "metric: 'a//b' reads as a path"),
+        ({"a/": 1.0}, None, "metric: 'a/' reads as a path"),
+        ({".": 1.0}, None, r"metric: '\.' reads as a path"),
+        ({"a": 1.0}, "x", "step: 'x' is no whole number"),
+        ({"a": 1.0}, 1.5, r"step: 1\.5 is no whole number"),
+        ({"a": 1.0}, 2**70, "step: 11805.* is no whole number of 64 bits"),
+    ],
 )
-def test_what_cannot_be_logged_is_refused_whole(home: Path, metrics: dict[str, Any], said: str) -> None:
-    with MLMetricsTracker("refused", home=home) as tracker, pytest.raises(ValueError, match=said):
-        tracker.log_metrics({"good": 1.0, **metrics})
-    assert "good" not in tracker.latest
+def test_what_cannot_be_logged_is_refused_whole(
+    refusing: MLMetricsTracker, metrics: dict[Any, Any], step: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        refusing.log_metrics({"good": 1.0, **metrics}, step)
+    assert "good" not in refusing.latest
+    with pytest.raises(ValueError, match=r"metrics: numbers by name are logged, not \[\]"):
+        refusing.log_metrics([])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rules": "x"}, "rules: a list of them, not 'x'"),
+        ({"rules": ["x"]}, "rules.0: "),
+        ({"sinks": ["http://x"]}, "sinks.0: 'http://x' takes no alert"),
+        ({"sinks": print}, "sinks: a list of them"),
+        ({"params": [1]}, r"params: values by name are kept, not \[1\]"),
+        ({"params": {"../x": 1}}, r"parameter: '\.\./x' reads as a path"),
+        ({"run_name": 3}, "run_name: 3 is none"),
+        ({"experiment_name": ".."}, r"experiment: '\.\.' reads as a path"),
+    ],
+)
+def test_a_tracker_that_cannot_be_is_refused(home: Path, wrong: dict[str, Any], said: str) -> None:
+    arguments: dict[str, Any] = {"experiment_name": "refused", "home": home, **wrong}
+    with pytest.raises(ValueError, match=said):
+        MLMetricsTracker(**arguments)
+
+
+def test_a_webhook_without_an_address_is_refused() -> None:
+    with pytest.raises(ValueError, match="begins with http"):
+        Webhook("plant.example")
+
+
+def test_what_mlflow_refuses_for_ever_keeps_nothing_else_from_it(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from monitoring.journal import Journal
+
+    left = {"bad": [({"ok": 1.0}, 0), ({"ok": 2.0, "../x": 1.0}, 1), ({"ok": 3.0}, 2**70), ({"ok": 4.0}, 3)]}
+    left["unknown"] = [({"ok": 5.0}, 0)]
+    for run, records in left.items():
+        journal = Journal(home / "metrics" / "bricked" / f"{run}.journal")
+        journal.append({"t": 1_700_000_000_000, "s": 0, "run": run, "name": run, "params": {}})
+        for values, step in records:
+            journal.append({"t": 1_700_000_000_000, "s": step, "m": values})
+        if run == "unknown":
+            journal.append({"t": 1_700_000_000_000, "s": 1, "end": "NO STATUS OF MLFLOW'S"})
+        journal.close()
+    history = MetricsHistory("bricked", home=home)
+    assert sorted(history.history("ok")["value"].to_list()) == [1.0, 2.0, 4.0, 5.0]
+    assert "bad.journal: a value stays there, MLflow takes it not: metric: '../x' reads as a path" in caplog.text
+    assert f"step: {2**70} is no whole number" in caplog.text
+    assert "unknown.journal: MLflow did not take this run; it stays there" in caplog.text
+    caplog.clear()
+    with MLMetricsTracker("bricked", home=home) as tracker:
+        tracker.log_metrics({"ok": 6.0})
+    assert 6.0 in MetricsHistory("bricked", home=home).history("ok")["value"].to_list()
+    assert "bad.journal" not in caplog.text, "what was said once is not said again"
+
+
+def test_a_run_is_closed_also_where_mlflow_is_away(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = MLMetricsTracker("away", run_name="a", home=home)
+    tracker.log_metrics({"loss": 0.5})
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._store.client, "log_batch", _away)  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(ConnectionError):
+            tracker.flush()
+        tracker.close()
+    assert "MLflow did not take the metrics of away; they stay in" in caplog.text
+    with pytest.raises(ValueError, match="the run a of away is closed"):
+        tracker.log_metrics({"loss": 0.4})
+    history = MetricsHistory("away", home=home)
+    assert history.history("loss")["value"].to_list() == [0.5]
+    assert history.runs()["status"].to_list() == ["FINISHED"]
+    with pytest.raises(ValueError, match="status: 'DONE' is none; allowed are FINISHED, FAILED, KILLED"):
+        tracker.close("DONE")  # type: ignore[arg-type]
+
+
+def _away(*arguments: Any, **named: Any) -> None:
+    raise ConnectionError("MLflow is away")
+
+
+def test_a_full_disk_ends_no_training_and_what_waited_is_written_once_there_is_room(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MLMetricsTracker("full", home=home) as tracker:
+        tracker.log_metrics({"loss": 0.0})
+        with _no_file_grows_beyond(GROWTH):
+            for number in range(1, 2000):
+                tracker.log_metrics({"loss": number})
+        assert caplog.text.count("File too large; metrics wait in memory") == 1
+        tracker.log_metrics({"loss": 2000})
+        assert tracker.history("loss")["value"].to_list() == list(range(2001))
+        with _no_file_grows_beyond(GROWTH):
+            tracker.log_metrics({f"{n:0200}": 1.0 for n in range(400)})
+            tracker.close()
+    assert "there was no room to the end, 2 records are lost" in caplog.text
+
+
+@contextmanager
+def _no_file_grows_beyond(size: int) -> Generator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_experiments_with_names_alike_keep_apart(home: Path) -> None:
+    from monitoring.journal import Journal
+
+    for name in ("line 3", "line/3", "line_3"):
+        MLMetricsTracker(name, home=home).close()
+    folders = [folder.name for folder in (home / "metrics").iterdir() if folder.name.startswith("line_3")]
+    assert len(folders) == 3
+    journal = Journal(home / "metrics" / "line_3" / "0123.journal")
+    journal.append({"t": 1_700_000_000_000, "s": 0, "run": "0123", "name": "left", "params": {}})
+    journal.append({"t": 1_700_000_000_000, "s": 0, "m": {"loss": 1.0}})
+    journal.close()
+    assert "left" not in MetricsHistory("line 3", home=home).runs()["name"].to_list()
+    assert "left" in MetricsHistory("line_3", home=home).runs()["name"].to_list()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.signals import Signals, make_signals
-from monitoring.keypoint_errors import score_keypoints
+from monitoring.performance import SignalMetric
 from monitoring.representation import SignalScores, chance, gain_bounds, score_signals, signal_losses
 
 
@@ -26,9 +26,12 @@ def test_scores_are_those_of_their_parts() -> None:
     found = predictions(rng, len(given_))
     scores = score_signals(rng.standard_normal((len(given_), 3)), found, given_, within=5)
     errors = np.abs(np.stack([found[n] for n in given_.keypoints], 1) - np.stack(list(given_.keypoints.values()), 1))
-    of_each = score_keypoints(errors, tuple(given_.keypoints), 5)
-    assert scores.score("keypoint_mae") == pytest.approx(np.mean([s.mae for s in of_each.values()]))
-    assert scores.score("keypoint_within") == pytest.approx(np.mean([s.within for s in of_each.values()]))
+    of_each = [errors_N[~np.isnan(errors_N)] for errors_N in errors.T if not np.isnan(errors_N).all()]
+    assert len(of_each) == 2
+    assert scores.score("keypoint_mae") == pytest.approx(np.mean([e.mean() for e in of_each]))
+    assert scores.score("keypoint_median") == pytest.approx(np.mean([np.median(e) for e in of_each]))
+    assert scores.score("keypoint_p90") == pytest.approx(np.mean([np.quantile(e, 0.9) for e in of_each]))
+    assert scores.score("keypoint_within") == pytest.approx(np.mean([(e <= 5).mean() for e in of_each]))
     assert scores.score("session_map_at_r") == np.mean(scores.values["session_map_at_r"])
     assert set(scores.scores()) == set(scores.values)
 
@@ -80,6 +83,19 @@ def test_units_that_err_together_make_a_comparison_less_sure() -> None:
     low, high = gain_bounds("element_recall_at_1", new, old, np.repeat(np.arange(12), 10), **limits)
     alone, above = gain_bounds("element_recall_at_1", new, old, np.arange(120), **limits)
     assert high - low > 2 * (above - alone)
+
+
+@pytest.mark.parametrize("metric", ["keypoint_mae", "keypoint_median", "keypoint_p90"])
+def test_errors_that_are_all_halved_are_a_gain_of_half_in_every_draw(metric: SignalMetric) -> None:
+    rng = np.random.default_rng(4)
+    errors = np.where(rng.random((40, 3)) < 0.3, np.nan, rng.gamma(1.0, 4.0, (40, 3)))
+    errors[:, 2] = np.nan
+    halved, whole = SignalScores({metric: errors / 2}), SignalScores({metric: errors})
+    limits = {"confidence": 0.9, "resamples": 250, "seed": 0}
+    assert gain_bounds(metric, halved, whole, np.repeat(np.arange(8), 5), **limits) == pytest.approx((0.5, 0.5))
+    worst = SignalScores({metric: np.where(errors > np.nanquantile(errors, 0.8), 2 * errors, errors)})
+    _, high = gain_bounds(metric, worst, whole, np.repeat(np.arange(8), 5), **limits)
+    assert (high < -0.05) == (metric != "keypoint_median")
 
 
 def test_few_units_cannot_be_compared() -> None:

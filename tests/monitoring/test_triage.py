@@ -102,7 +102,7 @@ def test_relations_stay_a_covariance_when_a_sensor_falls_silent() -> None:
         values_NF = rng.standard_normal((200, 5)) @ (mixing_FF + 0.3 * rng.standard_normal((5, 5)))
         values_NF[:, number - 2] = np.nan
         regimes = regimes.absorb(number, sketch_batch(values_NF), 0)
-        assert np.linalg.eigvalsh(regimes.correlations_FF).min() > -1e-9
+        assert np.linalg.eigvalsh(regimes.relations.correlations_FF).min() > -1e-9
 
 
 def test_losses_that_rise_over_the_same_inputs_mean_another_target() -> None:

@@ -72,6 +72,56 @@ def test_the_call_of_the_earlier_module() -> None:
         FederatedLearningCoordinator().coordinate_training(node_data_list, 2, "fedsgd")
 
 
+def _with(value: float, where: slice) -> Any:
+    readings, classes = plant(7, rows=60)
+    readings[where] = value
+    return readings, classes
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (_with(math.nan, slice(None)), "node-2: all readings are missing"),
+        (_with(math.inf, slice(None)), "node-2: a reading is infinite"),
+        (_with(-math.inf, slice(1)), "node-2: a reading is infinite"),
+    ],
+)
+def test_a_node_whose_readings_are_no_numbers_is_refused_by_name(node: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        train([plant(1, rows=60), node], 1)
+    values = plant(7, rows=60)[0], np.full(60, np.nan)
+    with pytest.raises(ValueError, match="node-1: a target is no finite number"):
+        train([values], 1)
+
+
+@pytest.mark.parametrize(
+    ("how", "rounds", "said"),
+    [
+        (
+            {},
+            0,
+            r"federation is not a valid configuration:\n  rounds: input should be greater than or equal to 1, got 0$",
+        ),
+        ({"federation": {"rouns": 3}}, 1, "rouns: unknown key.*did you mean 'rounds'"),
+        ({"federation": {"quorum": math.nan}}, 1, "quorum: input should be a finite number, got nan$"),
+        ({"federation": 3}, 1, "federation: a FederationConfig or a mapping, not 3"),
+        ({"data": {"target": 3}}, 1, "data is not a valid configuration:\n  target: input should be a valid string"),
+    ],
+)
+def test_a_mistake_in_the_call_is_named_in_lehrs_own_words(how: dict[str, Any], rounds: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as refused:
+        FederatedLearningCoordinator(**how).coordinate_training(plants(2, rows=60), rounds)
+    assert "pydantic" not in str(refused.value)
+
+
+def test_readings_that_do_not_fit_the_model_are_refused_with_its_sensors() -> None:
+    model = train(plants(2, rows=60), 1)
+    readings, _ = plant(3, rows=60)
+    for wrong in (readings[:, :3], readings[0], readings[None, None]):
+        with pytest.raises(ValueError, match=r"readings \(.*\) are not .* of the 4 sensors x1, x2, x3, x4"):
+            model.predict(wrong)
+
+
 def test_the_same_seed_gives_the_same_model_to_the_bit() -> None:
     first, again = (train(plants(3, rows=60), rounds=3, fraction=0.7, local_epochs=1) for _ in range(2))
     assert weights(first) == weights(again)

@@ -9,7 +9,7 @@ from learning.search.objectives import Objective
 from learning.search.parsing import parse_space
 from learning.search.samplers import Sampler
 from learning.search.space import LogRange, Point, Range
-from learning.search.study import Measured, Search
+from learning.search.study import Measured, Search, Study
 
 ONE = (Objective("score", lower_is_better=False),)
 TWO = (*ONE, Objective("cost", lower_is_better=True))
@@ -50,3 +50,8 @@ class Bowl:
     @property
     def calls(self) -> int:
         return len(list(self.folder.glob("*")))
+
+
+def work(search: Search, bowl: Bowl, worker: int) -> None:
+    """What one worker does, in a process of its own."""
+    Study(search, worker).work(bowl)

@@ -55,6 +55,14 @@ def test_the_parameters_as_they_were_are_always_among_them(tmp_path: Path) -> No
     assert "with the parameters as they were" in tuned.why
 
 
+def test_of_equals_the_parameters_as_they_were_stay(tmp_path: Path) -> None:
+    search = make_search(tmp_path, 2, space={"x": [0], "units": [1, 2]})
+    trials = run_search(search, Lucky(0.0))
+    for own in ({"x": 0, "units": 1}, {"x": 0, "units": 2}):
+        tuned = conclude(search, trials, own, run_finals(search, trials, own, FAIR, 2))
+        assert tuned.best.point == own
+
+
 def test_where_few_were_trained_in_full_the_best_of_the_others_are_among_them(tmp_path: Path) -> None:
     search = searched(tmp_path, halving=Halving(), sampler="random")
     trials = run_search(search, Lucky(0.0))

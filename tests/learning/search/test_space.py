@@ -43,3 +43,22 @@ def test_all_points_each_once(place: int, count: int | None) -> None:
 
 def test_a_space_of_too_many_points_is_not_listed() -> None:
     assert parse_space({"a": list(range(200)), "b": list(range(200))}).listed() is None
+
+
+def test_a_value_outside_is_taken_in_where_it_can_be_had() -> None:
+    space = parse_space(
+        {
+            "units": [32, 64],
+            "shape": [[1]],
+            "dropout": {"low": 0.0, "high": 0.4},
+            "rate": LogRange(1e-3, 1e-2),
+            "step": Range(0.0, 1.0, 0.5),
+            "count": Range(1, 3),
+        }
+    )
+    wide = space.with_values({"units": 48, "shape": [2], "dropout": 0.5, "rate": 5e-2, "step": 0.3, "count": 2.5})
+    assert (wide.parameters["units"].points(), wide.parameters["shape"].points()) == ([32, 64, 48], [[1], [2]])
+    assert wide.holds({"units": 48, "shape": [2], "dropout": 0.5, "rate": 5e-2, "step": 0.5, "count": 3})
+    assert wide.parameters["step"] == space.parameters["step"]
+    assert wide.parameters["count"] == space.parameters["count"]
+    assert space.with_values({"rate": 0.0, "units": 32}) == space

@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import time
@@ -13,8 +12,9 @@ from learning.search.running import run_search
 from learning.search.samplers import Sampler
 from learning.search.space import Point
 from learning.search.storage import open_storage
-from learning.search.study import Measured, OutOfTimeError, Search, Study, Trial
-from tests.learning.search.searches import ONE, TWO, Bowl, make_search
+from learning.search.study import Measured, OutOfTimeError, Study, Trial
+from tests.forked import fork
+from tests.learning.search.searches import ONE, TWO, Bowl, make_search, work
 
 
 def found(trials: list[Trial]) -> list[tuple[Point, int, object]]:
@@ -130,16 +130,11 @@ def test_a_budget_of_time_ends_it(tmp_path: Path) -> None:
     assert 1 <= len(trials) < 20
 
 
-def work(search: Search, bowl: Bowl, worker: int) -> None:
-    Study(search, worker).work(bowl)
-
-
 def test_a_killed_study_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    search, context = make_search(tmp_path / "killed", 12, "tpe"), multiprocessing.get_context("spawn")
+    search = make_search(tmp_path / "killed", 12, "tpe")
     bowl = Bowl(tmp_path / "calls", 0.05)
     for wanted in (2, 6):
-        process = context.Process(target=work, args=(search, bowl, 0))
-        process.start()
+        process = fork(work, search, bowl, 0)
         assert process.pid is not None
         _wait_for(lambda wanted=wanted: len(Study(search).trials()) >= wanted)
         os.kill(process.pid, signal.SIGKILL)
@@ -151,11 +146,9 @@ def test_a_killed_study_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
 
 
 def test_two_of_four_workers_killed_lose_no_finished_trial(tmp_path: Path) -> None:
-    search, context = make_search(tmp_path, 24, "tpe"), multiprocessing.get_context("spawn")
+    search = make_search(tmp_path, 24, "tpe")
     bowl = Bowl(tmp_path / "calls", 0.1)
-    workers = [context.Process(target=work, args=(search, bowl, i)) for i in range(1, 5)]
-    for worker in workers:
-        worker.start()
+    workers = [fork(work, search, bowl, i) for i in range(1, 5)]
     _wait_for(lambda: len(Study(search).trials()) >= 6)
     for worker in workers[:2]:
         assert worker.pid is not None

@@ -1,18 +1,10 @@
 """A federation over real sockets: its service and its nodes are stopped and started again, and nothing changes."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import pytest
 
 from data.config import DataConfig
@@ -21,62 +13,19 @@ from deployments.federation_job import FederationJob, JobConfig
 from deployments.federation_node import NodeProcess, open_client
 from deployments.node_file import NodeFile
 from deployments.settings import Settings
-from learning.federated import FederatedLearningCoordinator
-from learning.federation.results import FederatedModel
 from service.app import create_app
-from service.core import make_core, now
-from service.security.tokens import make_token, tokens_path
+from service.core import make_core
 from service.settings import ServiceSettings
-from tests.learning.federation.plants import MODEL, TRAINING, plant
 from tests.service.conftest import listening
-
-NODES = ("east", "north", "south")
-DATA = {"target": "label", "order": "none"}
-PATH = "/api/v1/federations/lines"
+from tests.service.federation.lines import DATA, NODES, PATH, job, undisturbed, weights
+from tests.service.federation.tls import tls_before
 
 
-def job(**federation: Any) -> dict[str, Any]:
-    parts = {"model": MODEL.model_dump(mode="json"), "training": TRAINING.model_dump(mode="json")}
-    return {"name": "lines", "nodes": list(NODES), **parts, "federation": {"rounds": 3, **federation}}
-
-
-@pytest.fixture
-def tables(tmp_path: Path) -> dict[str, Path]:
-    """Each node's rows, and its file beside them."""
-    files: dict[str, Path] = {}
-    for seed, name in enumerate(NODES):
-        folder = tmp_path / name
-        folder.mkdir()
-        readings, classes = plant(seed, 120)
-        frame = pl.DataFrame(readings, schema=list("abcd")).with_columns(label=pl.Series(classes).cast(pl.String))
-        frame.write_csv(folder / "rows.csv")
-        text = "federation: lines\nsource: rows.csv\ntask: classification\ndata: {target: label, order: none}\n"
-        (folder / "node.yaml").write_text(text)
-        files[name] = folder / "node.yaml"
-    return files
-
-
-@pytest.fixture
-def tokens(home: Path) -> dict[str, str]:
-    made = {name: make_token(tokens_path(home), name, ["node"], None, now()) for name in (*NODES, "stranger")}
-    return {**made, "trainer": make_token(tokens_path(home), "trainer", ["train"], None, now())}
-
-
-def undisturbed(tables: dict[str, Path], rounds: int = 3, **federation: Any) -> FederatedModel:
-    coordinator = FederatedLearningCoordinator(
-        model=MODEL, training=TRAINING, federation=federation, data=DATA, task="classification"
-    )
-    return coordinator.coordinate_training({n: f.parent / "rows.csv" for n, f in tables.items()}, rounds)
-
-
-def weights(model: FederatedModel | None) -> bytes:
-    assert model is not None
-    return b"".join(tensor.numpy().tobytes() for tensor in model.network.state_dict().values())
-
-
-def process_of(name: str, tables: dict[str, Path], url: str, token: str, folder: Path) -> NodeProcess:
+def process_of(
+    name: str, tables: dict[str, Path], url: str, token: str, folder: Path, ca: Path | None = None
+) -> NodeProcess:
     """A node in this process, which takes one step at a time."""
-    client = open_client(url, token)
+    client = open_client(url, token, ca)
     return NodeProcess(
         NodeFile.load(tables[name]), tables[name].parent, client, folder / name, lambda _: None, time.monotonic, print
     )
@@ -169,133 +118,20 @@ def test_a_silent_node_is_waited_for_until_the_deadline(tmp_path: Path, tables: 
     assert report["lost"] == [{"round": 0, "node": "south", "reason": "join: it was silent"}]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tmp_path: Path, tables: dict[str, Path]) -> None:
-    import socket
-    import ssl
-    import threading
-
-    key, certificate = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-
-    def greet(server: socket.socket) -> None:
-        for answer in (None, b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"):
-            connection, _ = server.accept()
-            with suppress(ssl.SSLError, ConnectionError), context.wrap_socket(connection, server_side=True) as secured:
-                secured.recv(4096)
-                secured.sendall(answer or b"")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=greet, args=[server], daemon=True)
-        thread.start()
-        url = f"https://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(ValueError, match="certificate is not to be trusted"):
-            process_of("east", tables, url, "t", tmp_path).step()
-        trusting = NodeProcess(
-            NodeFile.load(tables["east"]),
-            tables["east"].parent,
-            open_client(url, "t", certificate),
-            tmp_path,
-            lambda _: None,
-            time.monotonic,
-            print,
-        )
-        assert trusting.step()
-        thread.join(10)
-    with pytest.raises(ValueError, match="holds no certificates"):
-        open_client(url, "t", key.with_name("nowhere.pem"))
-    with pytest.raises(ValueError, match="is no URL of a service"):
-        open_client("ftp://plant", "t")
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    import ipaddress
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "plant")])
-    began = datetime.now(UTC) - timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, began, began + timedelta(days=3))
-    host = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = builder.add_extension(host, critical=False).sign(key, hashes.SHA256())
-    plain = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "key.pem").write_bytes(pem)
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return folder / "key.pem", folder / "certificate.pem"
-
-
-@pytest.mark.torture
-@pytest.mark.timeout(600)
-def test_processes_are_killed_and_the_result_is_the_undisturbed_one(
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     home: Path, tables: dict[str, Path], tokens: dict[str, str], tmp_path: Path
 ) -> None:
-    """A service and three nodes, each a process: one node and the service get SIGKILL in the midst, and start again."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-
-    def start(*arguments: str, **more: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "lehr", *arguments]
-        return subprocess.Popen(command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.DEVNULL)
-
-    def serve() -> subprocess.Popen[bytes]:
-        served = start("serve", "--port", str(port), "--home", str(home))
-        wait_until(lambda: asked(url, tokens["trainer"], "/v2/health/live") is not None)
-        return served
-
-    def take_part(name: str) -> subprocess.Popen[bytes]:
-        file, own = str(tables[name]), str(tmp_path / "homes" / name)
-        return start("node", file, "--url", url, "--home", own, LEHR_NODE_TOKEN=tokens[name])
-
-    service = serve()
-    nodes: dict[str, subprocess.Popen[bytes]] = {}
-    try:
+    with (
+        listening(create_app(make_core(Settings(home=home), ServiceSettings()))) as url,
+        tls_before(httpx.URL(url).port or 0, tmp_path) as (secured, certificate),
+    ):
         headers = {"Authorization": f"Bearer {tokens['trainer']}"}
-        long = job(secure=True, local_epochs=40)
-        assert httpx.post(f"{url}/api/v1/federations", json=long, headers=headers).status_code == 201
-        nodes = {name: take_part(name) for name in NODES}
-        wait_until(lambda: (asked(url, tokens["trainer"], PATH) or {}).get("round") == 1)
-        nodes["north"].send_signal(signal.SIGKILL)
-        nodes["north"].wait()
-        nodes["north"] = take_part("north")
-        wait_until(lambda: (asked(url, tokens["trainer"], PATH) or {}).get("round") == 2)
-        service.send_signal(signal.SIGKILL)
-        service.wait()
-        service = serve()
-        wait_until(lambda: (asked(url, tokens["trainer"], PATH) or {}).get("state") == "completed")
-        assert {name: process.wait(120) for name, process in nodes.items()} == dict.fromkeys(NODES, 0)
-    finally:
-        for process in (service, *nodes.values()):
-            process.kill()
-            process.wait()
-    found = load_model(home / "federation-jobs" / "lines" / "model.bin")
-    assert weights(found) == weights(undisturbed(tables, secure=True, local_epochs=40))
-    assert (tmp_path / "homes/east/nodes/lines/model.onnx").exists()
-
-
-def asked(url: str, token: str, path: str) -> dict[str, Any] | None:
-    try:
-        return json.loads(httpx.get(url + path, headers={"Authorization": f"Bearer {token}"}, timeout=5).content)
-    except httpx.TransportError:
-        return None
-
-
-def wait_until(it_holds: Callable[[], bool], seconds: float = 180) -> None:
-    ends = time.monotonic() + seconds
-    while not it_holds():
-        assert time.monotonic() < ends, "it took too long"
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
+        assert httpx.post(f"{url}/api/v1/federations", json=job(), headers=headers).status_code == 201
+        with pytest.raises(ValueError, match="certificate is not to be trusted"):
+            process_of("east", tables, secured, tokens["east"], tmp_path).step()
+        assert process_of("east", tables, secured, tokens["east"], tmp_path, certificate).step()
+        assert httpx.get(url + PATH, headers=headers).json()["waiting_for"] == ["north", "south"]
+    with pytest.raises(ValueError, match="holds no certificates"):
+        open_client(url, "t", certificate.with_name("nowhere.pem"))
+    with pytest.raises(ValueError, match="is no URL of a service"):
+        open_client("ftp://plant", "t")
