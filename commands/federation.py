@@ -21,8 +21,9 @@ def federate(federation: Path, *, home: Path | None = None) -> dict[str, Any]:
     home
         Where lehr keeps its state.
     """
-    from deployments.federation import summary_lines
+    from deployments.federation import FederationFile, summary_lines
 
+    FederationFile.load(federation).check_sources(federation.parent)
     settings = settings_at(home)
     keep_quiet(settings)
     from flows.run_federation import run_federation

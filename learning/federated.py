@@ -78,9 +78,8 @@ class FederatedLearningCoordinator:
         training = self._training
         if training is None:
             training = SCAFFOLD_TRAINING if federation.aggregation.method == "scaffold" else TrainingConfig()
-        model, begin = (self._model, None) if start is None else (start.plan.model, start.network)
-        secret = secrets.token_bytes(32)
-        coordinator = Coordinator("in process", list(self.nodes), model, training, federation, secret, begin)
+        model, secret = self._model if start is None else start.plan.model, secrets.token_bytes(32)
+        coordinator = Coordinator("in process", list(self.nodes), model, training, federation, secret, start)
         return run_federation(coordinator, ask(self.nodes))
 
     def save(self, model: FederatedModel, path: Path | str) -> None:

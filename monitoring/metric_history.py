@@ -16,11 +16,11 @@ ENDINGS = (".csv", ".json", ".parquet")
 LOWER_IS_BETTER = ("loss", "error", "rmse", "mae", "mse", "cost", "latency", "seconds", "forgetting")
 
 
-def history_of(store: MetricStore, metrics: Sequence[str] | None = None) -> pl.DataFrame:
-    """All values of all runs, in order of run, metric, step and time. metrics: only these."""
+def history_of(store: MetricStore, metrics: Sequence[str] | None = None, most_runs: int | None = None) -> pl.DataFrame:
+    """All values of all runs, in order of run, metric, step and time. metrics: only these; most_runs: the latest."""
     rows = [
         (run.info.run_id, run.info.run_name, name, value.step, value.timestamp, value.value)
-        for run in _runs(store)
+        for run in _runs(store)[:most_runs]
         for name in sorted(run.data.metrics)
         if metrics is None or name in metrics
         for value in store.client.get_metric_history(run.info.run_id, name)

@@ -89,7 +89,7 @@ def uploaded(journal: Path) -> int:
     return int(mark.read_text()) if mark.exists() else 0
 
 
-def take_over(store: MetricStore, folder: Path, sinks: Sequence[Sink]) -> None:
+def take_over_left(store: MetricStore, folder: Path, sinks: Sequence[Sink]) -> None:
     """Bring to MLflow, and to the sinks, what trackers that are no more left behind.
 
     A journal that cannot be brought there is named in the log and left as it is, for a later tracker to try.
@@ -120,6 +120,13 @@ def journal_of(folder: Path, store: MetricStore, run_id: str) -> list[dict[str, 
     """The records of a run of MLflow's; none where another machine wrote them, or no tracker."""
     run = store.client.get_run(run_id).data.tags.get(RUN_TAG)
     return [] if run is None else [record for _, record in read_journal(folder / f"{run}.journal")]
+
+
+def experiments_of(home: Path) -> list[str]:
+    """The experiments of which trackers have logged runs in this home, by name."""
+    folders = {path.parent: path for path in sorted((home / "metrics").glob("*/*.journal"))}
+    headers = [first_record(path) for path in folders.values()]
+    return sorted(header["experiment"] for header in headers if header is not None and "experiment" in header)
 
 
 def left_behind(folder: Path) -> Iterator[Path]:

@@ -41,20 +41,16 @@ def checked_values(metrics: Any) -> dict[str, float]:
     return {checked_name("metric", name): _number(name, value) for name, value in metrics.items()}  # type: ignore[misc]
 
 
-def checked_params(params: Any) -> dict[str, str]:
-    """What a run was made with, as text by name; raises ValueError for what is no mapping or no name."""
+def header_of(experiment: str, run_name: Any, params: Any) -> dict[str, Any]:
+    """What a run's journal begins with; run_name None: the time. Raises ValueError for what cannot be."""
+    if run_name is None:
+        run_name = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    if not isinstance(run_name, str) or not 0 < len(run_name) <= MOST_NAME:
+        raise ValueError(f"run_name: {run_name!r} is none; 1 to {MOST_NAME} characters are")
     if not isinstance(params, Mapping):
         raise ValueError(f"params: values by name are kept, not {params!r}")
-    return {checked_name("parameter", name): str(value) for name, value in params.items()}
-
-
-def checked_run_name(name: Any) -> str:
-    """A run's name, None: the time; raises ValueError for what is no text or too long."""
-    if name is None:
-        return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
-        raise ValueError(f"run_name: {name!r} is none; 1 to {MOST_NAME} characters are")
-    return name
+    texts = {checked_name("parameter", name): str(value) for name, value in params.items()}  # type: ignore[misc]
+    return {"experiment": experiment, "name": run_name, "params": texts}
 
 
 def checked_sinks(sinks: Any) -> tuple[Sink, ...]:

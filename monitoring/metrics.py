@@ -29,15 +29,11 @@ from monitoring.defect_metrics import Costs, DefectReport, report_defects
 from monitoring.exposition import expose
 from monitoring.journal import Journal
 from monitoring.metric_history import best, compare, history_of, runs_of, write_history
-from monitoring.metric_uploads import MetricStore, journal_of, take_over
-from monitoring.metric_values import (
-    checked_name,
-    checked_params,
-    checked_run_name,
-    checked_sinks,
-    checked_step,
-    checked_values,
-)
+from monitoring.metric_uploads import MetricStore, journal_of, take_over_left
+from monitoring.metric_values import checked_name, checked_sinks, checked_step, checked_values, header_of
+from monitoring.metrics_page import metrics_view
+from monitoring.metrics_plots import MOST_RUNS
+from monitoring.rendering import render_page
 
 GROUP_SECONDS = 0.05
 """How long the disk may lag behind: what a power cut can take, and a kill cannot."""
@@ -48,7 +44,10 @@ MOST_WAITING = 10_000
 
 
 class MetricsHistory:
-    """What the runs of an experiment have logged. home, tracking_uri: as of `MLMetricsTracker`."""
+    """What the runs of an experiment have logged. home, tracking_uri: as of `MLMetricsTracker`.
+
+    take_over: bring what killed trackers left behind to MLflow and to the sinks first.
+    """
 
     def __init__(
         self,
@@ -57,12 +56,14 @@ class MetricsHistory:
         home: Path | str | None = None,
         tracking_uri: str | None = None,
         sinks: Sequence[Sink] = (to_log,),
+        take_over: bool = True,
     ) -> None:
         settings = Settings() if home is None else Settings(home=Path(home))
         self.experiment_name, self._sinks = checked_name("experiment", experiment_name), checked_sinks(sinks)
         self._store = _open_store(settings, tracking_uri, experiment_name)
         self._folder = settings.home / "metrics" / folder_name(experiment_name)
-        take_over(self._store, self._folder, self._sinks)
+        if take_over:
+            take_over_left(self._store, self._folder, self._sinks)
 
     def flush(self) -> None:
         """Bring what is on its way to where it is read from."""
@@ -96,15 +97,14 @@ class MetricsHistory:
 
     def write_page(self, path: Path | str) -> Path:
         """Write a page that needs nothing but a browser: metrics over steps, alerts, what mistakes cost, runs."""
-        from monitoring.metrics_page import write_metrics_page
+        render_page("metrics.html", self.view(), Path(path))
+        return Path(path)
 
+    def view(self) -> dict[str, Any]:
+        """What the page shows, as plain JSON with plotly's figures; curves of the latest runs only."""
         runs = self.runs()
         records = journal_of(self._folder, self._store, runs["run"][0]) if runs.height else []
-        alerts = [record["alert"] for record in records if "alert" in record]
-        reports = [record["report"] for record in records if "report" in record]
-        report = reports[-1] if reports else None
-        write_metrics_page(self.experiment_name, self.history(), runs, alerts, report, Path(path))
-        return Path(path)
+        return metrics_view(self.experiment_name, history_of(self._store, None, MOST_RUNS), runs, records)
 
 
 class MLMetricsTracker(MetricsHistory):
@@ -130,9 +130,9 @@ class MLMetricsTracker(MetricsHistory):
         tracking_uri: str | None = None,
     ) -> None:
         self._watches = {name: Watch(rule) for name, rule in parse_rules(rules).items()}
-        header = {"name": checked_run_name(run_name), "params": checked_params(params or {})}
+        header = header_of(experiment_name, run_name, params or {})
         super().__init__(experiment_name, home=home, tracking_uri=tracking_uri, sinks=sinks)
-        self.run_name = str(header["name"])
+        self.run_name: str = header["name"]
         self.alerts: list[Alert] = []
         self.latest: dict[str, float] = {}
         self.calls = 0
@@ -180,8 +180,7 @@ class MLMetricsTracker(MetricsHistory):
 
     def flush(self) -> None:
         """Wait until all that was logged is on the disk and in MLflow, and every alert was given to the sinks."""
-        if self._journal is not None:
-            self._journal.sync()
+        self._sync()
         self._deliver()
         with self._sending:
             self._store.upload(self._path)
@@ -277,9 +276,9 @@ class MLMetricsTracker(MetricsHistory):
             self._stop.wait(GROUP_SECONDS)
 
     def _sync(self) -> None:
-        assert self._journal is not None, "it is closed after this thread"
         try:
-            self._journal.sync()
+            if self._journal is not None:
+                self._journal.sync()
         except OSError:
             LOG.exception("the disk does not take %s; it is tried again", self._path)
 

@@ -1,42 +1,25 @@
-"""The metrics of an experiment as one HTML page that needs nothing but a browser."""
+"""The metrics of an experiment as a page shows them."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from monitoring.metric_history import is_lower_better
 from monitoring.metrics_plots import MOST_RUNS, plot_confusion, plot_metric
-from monitoring.rendering import render_page
 
 MOST_CARDS, MOST_ROWS = 6, 50
 
 
-def write_metrics_page(
-    experiment: str,
-    history: pl.DataFrame,
-    runs: pl.DataFrame,
-    alerts: Sequence[Mapping[str, Any]],
-    report: Mapping[str, Any] | None,
-    path: Path,
-) -> None:
-    """Write the page: the latest run's values, every metric over steps, alerts, what mistakes cost, all runs.
-
-    history, runs: as `MLMetricsTracker` gives them. alerts: of the tracker's own run, as JSON. report: its latest
-    `DefectReport` as JSON.
-    """
-    render_page("metrics.html", metrics_view(experiment, history, runs, alerts, report), path)
-
-
 def metrics_view(
-    experiment: str,
-    history: pl.DataFrame,
-    runs: pl.DataFrame,
-    alerts: Sequence[Mapping[str, Any]],
-    report: Mapping[str, Any] | None,
+    experiment: str, history: pl.DataFrame, runs: pl.DataFrame, records: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """All that the page's template shows, as text and plots."""
+    """All that the page shows: the latest run's values, every metric over steps, alerts, what mistakes cost, all runs.
+
+    history, runs: as `MLMetricsTracker` gives them. records: of the latest run's journal.
+    """
+    alerts = [record["alert"] for record in records if "alert" in record]
+    report = next((record["report"] for record in reversed(records) if "report" in record), None)
     metrics = history["metric"].unique(maintain_order=True).to_list()
     order = runs["run"].to_list()
     plots = {

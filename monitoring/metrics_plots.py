@@ -1,6 +1,7 @@
 """The plots of a tracker's page, as plain plotly figures."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -56,11 +57,12 @@ def _alert_marks(alerts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Where rules were raised and cleared."""
     if not alerts:
         return []
+    values = pl.Series([alert["value"] for alert in alerts], dtype=pl.Float64)
     colours = [RAISED if alert["state"] == "raised" else CLEARED for alert in alerts]
     return [
         {
             "type": "scatter", "mode": "markers", "name": "alerts", "showlegend": False,
-            "x": [alert["step"] for alert in alerts], "y": [alert["value"] for alert in alerts],
+            "x": [alert["step"] for alert in alerts], "y": _numbers(values),
             "text": [alert["text"] for alert in alerts], "hovertemplate": "%{text}<extra></extra>",
             "marker": {"size": 12, "symbol": "circle-open", "line": {"width": 3}, "color": colours},
         }
@@ -69,4 +71,4 @@ def _alert_marks(alerts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _numbers(values: pl.Series) -> list[float | None]:
     """Values as JSON has them: none for what is no number."""
-    return values.fill_nan(None).to_list()
+    return [value if value is not None and isfinite(value) else None for value in values]

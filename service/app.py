@@ -15,7 +15,7 @@ from service.federation import federations
 from service.inference import open_inference
 from service.inference.straight import Straight
 from service.ingestion import deliveries, labels
-from service.operating import acting, decisions, live_page
+from service.operating import acting, decisions, experiments, live_page
 from service.problems import ProblemDetails, handle_problems
 from service.retraining import job_routes
 from service.security.access import check_every_route_is_guarded, open_paths
@@ -32,6 +32,7 @@ PARTS = (
     labels,
     decisions,
     acting,
+    experiments,
     epoch_training,
     job_routes,
     federations,

@@ -15,7 +15,6 @@ from learning.federation.questions import LEAST_HIDDEN, Questions, Replies
 from learning.federation.results import FederatedModel
 from learning.federation.state import State
 from models.config import ModelConfig
-from models.network import Network
 
 
 class QuorumError(ValueError):
@@ -25,8 +24,8 @@ class QuorumError(ValueError):
 class Coordinator:
     """One federation at work.
 
-    names: the nodes that may join. secret: 32 bytes, from which nonces follow. start: weights to begin with instead of
-    fresh ones. state: what an earlier coordinator had after its last whole round.
+    names: the nodes that may join. secret: 32 bytes, from which nonces follow. start: what to go on from instead of
+    fresh weights. state: what an earlier coordinator had after its last whole round.
     Raises ValueError where the parts do not fit together.
     """
 
@@ -38,7 +37,7 @@ class Coordinator:
         training: TrainingConfig,
         federation: FederationConfig,
         secret: bytes,
-        start: Network | None = None,
+        start: FederatedModel | None = None,
         state: State | None = None,
     ) -> None:
         if len({*names}) != len(names) or not names:
@@ -96,8 +95,8 @@ class Coordinator:
         if len(sound) < self.ask.least:
             silent = ", ".join(name for name in sorted(asked) if name not in sound)
             raise QuorumError(
-                f"round {self.ask.round}, {self.ask.kind}: {len(sound)} of {len(asked)} nodes answered, "
-                f"{self.ask.least} are needed; missing: {silent}{self._why()}"
+                f"{self._why()}round {self.ask.round}, {self.ask.kind}: {len(sound)} of {len(asked)} nodes answered, "
+                f"{self.ask.least} are needed; missing: {silent}"
             )
         for name in sorted({*asked} - {*sound}):
             reason = str(self.replies[name].body["failed"]) if name in self.replies else "it was silent"
@@ -107,7 +106,7 @@ class Coordinator:
     def _why(self) -> str:
         reasons = {str(reply.body["failed"]) for reply in self.replies.values() if "failed" in reply.body}
         reasons |= {one["reason"] for one in self.state.refused if one["round"] == self.ask.round}
-        return f" ({'; '.join(sorted(reasons))})" if reasons else ""
+        return f"{'; '.join(sorted(reasons))}; so " if reasons else ""
 
     def _sound(self) -> dict[str, Message]:
         return {name: self.replies[name] for name in sorted(self.replies) if "failed" not in self.replies[name].body}

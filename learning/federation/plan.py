@@ -42,18 +42,24 @@ def make_plan(
     model: ModelConfig,
     training: TrainingConfig,
     federation: FederationConfig,
+    known: Plan | None = None,
 ) -> Plan:
-    """The plan that what all nodes said of themselves makes; raises ValueError where they do not fit together."""
+    """The plan that what all nodes said of themselves makes; raises ValueError where they do not fit together.
+
+    known: of the model that they go on from, whose sensors and classes stay, though these nodes may lack some.
+    """
     for key in ("task", "length", "outputs"):
         if len(values := {str(one[key]) for one in said}) > 1:
             raise ValueError(f"the nodes differ in their {key}: {', '.join(sorted(values))}")
     first = said[0]
-    sensors = list(dict.fromkeys(sensor for one in said for sensor in one["sensors"]))
+    before: list[str] = known.sensors if known else []
+    sensors: list[str] = list(dict.fromkeys([*before, *(sensor for one in said for sensor in one["sensors"])]))
     labels = None
     if federation.logit_adjustment and first["task"] != "classification":
         raise ValueError("federation.logit_adjustment: it is for classes, and the nodes have values")
     if first["task"] == "classification":
-        labels = sorted({label for one in said for label in one["labels"]}, key=_in_order)
+        found: set[str] = {label for one in said for label in one["labels"]}
+        labels = sorted(found.union((known and known.labels) or ()), key=_in_order)
         if len(labels) < 2:
             raise ValueError(f"all nodes together have one class only: {', '.join(labels)}")
     outputs = first["outputs"] if labels is None else len(labels)

@@ -38,7 +38,7 @@ class Protocol:
         model: ModelConfig | None,
         training: TrainingConfig,
         federation: FederationConfig,
-        start: Network | None,
+        start: FederatedModel | None,
         state: State,
     ) -> None:
         self._questions, self._names = questions, sorted(names)
@@ -74,10 +74,13 @@ class Protocol:
         federation, questions = self._federation, self._questions
         joined = yield questions.ask("join", 0, self._names)
         said = {name: dict(reply.body) for name, reply in joined.items()}
-        plan = make_plan(list(said.values()), self._model or _default_model(said), self._training, federation)
+        model, known = self._model or _default_model(said), None if self._start is None else self._start.plan
+        plan = make_plan(list(said.values()), model, self._training, federation, known)
         network = plan.fresh_network()
         if isinstance(federation.privacy, RecordPrivacy):
             check_network(network)
+        if federation.units.kind == "given":
+            put_given(network, tuple(plan.sensors), federation.units)
         agreed = yield questions.ask("plan", 0, sorted(said), {"plan": plan.to_dict()})
         if federation.secure:
             agreed = yield from agree_on_keys(questions, sorted(agreed))
@@ -88,10 +91,8 @@ class Protocol:
             sums_3S = yield from self._sum_units(plan, sorted(members))
             put_sums(network, sums_3S)
             counts_O = sums_3S[0, len(plan.sensors) :]
-        elif federation.units.kind == "given":
-            put_given(network, tuple(plan.sensors), federation.units)
         if self._start is not None:
-            _take_weights(network, self._start)
+            _take_weights(network, self._start.network)
         mean_S, std_S = units_of(network)
         self._state.begin(plan, members, part.read(), mean_S, std_S, counts_O)
 

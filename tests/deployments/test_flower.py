@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).parents[2]
 NAMES = ("node-1", "node-2", "node-3")
 pytestmark = [
     pytest.mark.skipif(FLOWER is None, reason="make test-flower builds Flower's environment"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(2400),
 ]
 
 
@@ -61,7 +61,7 @@ class Flower:
         said = f'job="{folder / "job.yaml"}" folder="{folder}"'
         command = [f"{FLOWER}/flwr", "run", str(CHECKOUT / "deployments" / "flower"), "--run-config", said]
         subprocess.run(command, env=self._env, check=True, timeout=60, capture_output=True)
-        until = monotonic() + 400
+        until = monotonic() + 1000  # a question is three processes started, up to fifty seconds on a machine at work
         while not (folder / "report.json").exists() and monotonic() < until:
             sleep(0.5)
         model = load_model(folder / "model.bin")

@@ -1,6 +1,7 @@
 // The page of a plant: it looks every few seconds what has changed, and shows it.
 
 import {byId, fill, write} from "./dom.js";
+import {leaveExperiments, showExperiments} from "./experiments.js";
 import {showApprovals, showPipelines} from "./pipelines.js";
 import {Refused, Unreachable, get, signIn, signOut, signedIn} from "./service.js";
 import {leaveTrainings, showTrainings} from "./trainings.js";
@@ -19,7 +20,7 @@ async function look() {
     if (known === null) welcome(await get("/api/v1/token"));
     const {pipelines} = await get("/api/v1/pipelines");
     const waiting = may("promote") ? await showApprovals(pipelines, told) : 0;
-    await Promise.all([showPipelines(pipelines, may, told), may("train") ? showTrainings(told) : null]);
+    await Promise.all([showPipelines(pipelines, may, told), may("train") ? showTrainings(told) : null, showExperiments()]);
     write(byId("lede"), ledeOf(pipelines, waiting));
     connected();
   } catch (error) {
@@ -56,6 +57,7 @@ function leave(reason) {
   signOut();
   clearTimeout(timer);
   leaveTrainings();
+  leaveExperiments();
   known = seenAt = null;
   byId("who").hidden = byId("plant").hidden = true;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();

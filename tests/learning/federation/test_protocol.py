@@ -197,6 +197,24 @@ def test_without_a_quorum_nothing_moves() -> None:
         train(plants(3, rows=40), 3, how=among(down))
 
 
+def test_given_units_of_a_sensor_that_is_none_are_named_and_no_nodes_are_blamed() -> None:
+    units = {"kind": "given", "mean": {"x9": 1.0}}
+    with pytest.raises(ValueError, match=r"^units: there is no sensor x9; there are x1, x2, x3, x4$"):
+        train(plants(3, rows=40), 1, units=units)
+
+
+def test_without_a_quorum_the_cause_comes_first() -> None:
+    down = {name: lambda node: Lost(node, range(2, 99)) for name in ("node-1", "node-2")}
+
+    def failing(nodes: Mapping[str, Node]) -> Ask:
+        for node in nodes.values():
+            node._learn = lambda *_: (_ for _ in ()).throw(FloatingPointError("the loss is nan"))  # type: ignore[method-assign]
+        return among(down)(nodes)
+
+    with pytest.raises(ValueError, match=r"^the loss is nan; so round 1, train: 0 of 3 nodes answered"):
+        train(plants(3, rows=40), 3, how=failing)
+
+
 def test_a_slow_node_sends_what_it_has_learned_until_then() -> None:
     ticks = iter(range(10_000))
 
@@ -333,8 +351,11 @@ def test_what_was_learned_can_be_gone_on_from() -> None:
     more = coordinator.coordinate_training(sources, rounds=1, start=first)
     assert more.rounds[0]["loss"] < first.rounds[0]["loss"]
     readings, classes = plant(0)
+    few = classes < 2
+    fewer = coordinator.coordinate_training([(readings[few, :2], classes[few])], rounds=1, start=first)
+    assert (fewer.sensors, fewer.classes) == (first.sensors, first.classes), "what these nodes lack stays"
     with pytest.raises(ValueError, match="another network than the plan's"):
-        coordinator.coordinate_training([(readings[:, :2], classes)], rounds=1, start=first)
+        coordinator.coordinate_training([(np.tile(readings, 2), classes)], rounds=1, start=first)
 
 
 @pytest.mark.parametrize("secure", [False, True])
