@@ -5,11 +5,12 @@ stretches sessions. 20 of the 69 records, drawn once, are the test; all that was
 `--part development`, which learns from two thirds of them and looks at the rest. Truth are the manual annotations.
 Writes benchmarks/out/ecg.json and ecg.png (ecg_development.json).
 
-Beside it: the mean of each record's first five beats, which sees five labelled beats of the very record. A smaller
-network, without the decoder, shows what losses do: untrained, and trained for as long with plain triplets, supervised
-contrastive, nested and factored contrastive loss; and an update of one that knows four fifths of the records with the
-last fifth, beside the full training. And who is taken for known among strangers. What a finished seed left in
-benchmarks/out is not run again.
+The network learns the manual annotations, and of the other beats what two networks say that learned before it. Each
+beat is read once, in several views, and as its session agrees on these. Beside it: the mean of each record's first five
+beats, which sees five labelled beats of the very record. A smaller network, without the decoder, shows what losses
+do: untrained, and trained for as long with plain triplets, supervised contrastive, nested and factored contrastive
+loss; and an update of one that knows four fifths of the records with the last fifth, beside the full training. And who
+is taken for known among strangers. What a finished seed left in benchmarks/out is not run again.
 """
 
 import argparse
@@ -22,6 +23,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.ecg_learning import (
+    MODEL,
+    OWN,
+    SYNTHETIC,
+    TAUGHT_WEIGHT,
+    TEACHERS,
+    TRAINING,
+    learn,
+    learn_from_teachers,
+)
 from benchmarks.ecg_records import (
     AUTOMATIC_SESSIONS,
     AUTOMATIC_WEIGHT,
@@ -37,10 +48,9 @@ from benchmarks.ecg_records import (
 )
 from benchmarks.ecg_strangers import strangers
 from benchmarks.results import FOLDER, bar_chart, write_json
-from benchmarks.synthetic_beats import synthetic_beats
 from data.consensus import agreed_positions
 from data.signal_sources import read_signals
-from data.signals import Signals, join_signals
+from data.signals import Signals
 from deployments.signal_export import check_signal_parity, export_signals
 from learning.metric import HierarchicalLossConfig
 from learning.representation import (
@@ -53,39 +63,12 @@ from learning.representation import (
 )
 from learning.representation_config import RepresentationConfig
 from learning.signal_augmentation import SignalAugmentation
-from models.config import HierarchicalConfig
+from learning.views import positions_in_views
 from models.hierarchical import HierarchicalSignalNet
 from monitoring.retrieval import retrieve
 
-MODEL = HierarchicalConfig(channels=[24, 32, 48], kernel_size=7, hidden_units=48, decoder="unet", decoding="median")
-TRAINING = RepresentationConfig(
-    epochs=24,
-    batches=60,
-    learning_rate=3e-3,
-    p_elements=16,
-    k_samples=4,
-    held_out=0.0,
-    loss=HierarchicalLossConfig(metric="factored_contrastive", lambda_metric=0.2),
-    augmentation=SignalAugmentation(
-        stretch=0.15,
-        warp=0.25,
-        shift=12,
-        mixing=0.5,
-        modulation=0.5,
-        scale=0.3,
-        flip=0.3,
-        swap=0.3,
-        silence=0.15,
-        wander=0.3,
-        noise=0.15,
-    ),
-)
-SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, SYNTHETIC_EPOCHS, SYNTHETIC_RATE = 400, 8, 8, 4e-3
-SYNTHETIC_SHARE, SYNTHETIC_WEIGHT, OTHER_PEOPLE = 1.0, 0.5, 77
-"""While it learns from records: people who do not exist beside each record, what their keypoints count, their seeds."""
-
-OWN = 0.5
-"""What stays of a beat's own times beside those that its session agrees on."""
+VIEWS, VARIATION = 9, SignalAugmentation(stretch=0.15, shift=12, mixing=0.3)
+"""In which each beat is read."""
 
 SMALLER = MODEL.model_copy(update={"decoder": "none", "decoding": "argmax"})
 COMPARED = {"epochs": 10, "learning_rate": 4e-3}
@@ -100,8 +83,18 @@ LOSSES: Mapping[str, HierarchicalLossConfig] = {
     "supervised contrastive": HierarchicalLossConfig(metric="contrastive", lambda_metric=1.0),
     "triplets": HierarchicalLossConfig(metric="triplets", lambda_metric=1.0),
 }
-SYNTHETIC = (SYNTHETIC_PEOPLE, SYNTHETIC_EPOCHS, SYNTHETIC_RATE, SYNTHETIC_SHARE, SYNTHETIC_WEIGHT)
-WAVES_SETTINGS = (MODEL, TRAINING, SYNTHETIC, OWN, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS)
+WAVES_SETTINGS = (
+    MODEL,
+    TRAINING,
+    SYNTHETIC,
+    TEACHERS,
+    TAUGHT_WEIGHT,
+    VIEWS,
+    VARIATION,
+    OWN,
+    AUTOMATIC_WEIGHT,
+    AUTOMATIC_SESSIONS,
+)
 LOSSES_SETTINGS = (SMALLER, TRAINING, COMPARED, LOSSES, MAIN, AUTOMATIC_WEIGHT, AUTOMATIC_SESSIONS)
 
 
@@ -124,17 +117,6 @@ def retrieval(network: HierarchicalSignalNet, signals: Signals) -> dict[str, flo
     }
 
 
-def learn(signals: Signals, seed: int) -> Learned:
-    """A network trained on people who do not exist, then on some records among others who do not."""
-    config = TRAINING.model_copy(update={"seed": seed})
-    first = config.model_copy(update={"epochs": SYNTHETIC_EPOCHS, "learning_rate": SYNTHETIC_RATE})
-    start = fit_representation(synthetic_beats(SYNTHETIC_PEOPLE, SYNTHETIC_BEATS, seed), MODEL, first)
-    fit_normaliser(start.network, signals)
-    people = round(SYNTHETIC_SHARE * len(np.unique(signals.elements_N)))
-    among = synthetic_beats(people, SYNTHETIC_BEATS, OTHER_PEOPLE + seed).weighed({"synthetic": SYNTHETIC_WEIGHT})
-    return fit_representation(join_signals([signals, among]), config=config, start=start.network)
-
-
 def compared(way: str, seed: int) -> RepresentationConfig:
     """How the smaller network is trained with a loss."""
     return TRAINING.model_copy(update={**COMPARED, "loss": LOSSES[way], "seed": seed})
@@ -148,15 +130,16 @@ def untrained(signals: Signals, seed: int) -> HierarchicalSignalNet:
     return network.eval()
 
 
+def errors_ms(found: Mapping[str, NDArray[np.float32]], unseen: Signals) -> dict[str, float]:
+    """Of positions found in all beats: errors on the manually annotated ones."""
+    truth_N = unseen.annotators_N == "manual"
+    return error_ms(np.stack([found[name][truth_N] for name in unseen.keypoints], axis=1), manual(unseen))
+
+
 def judge(network: HierarchicalSignalNet, unseen: Signals) -> dict[str, Any]:
-    """Errors on the manually annotated beats, alone and as their session agrees; retrieval among all beats."""
-    found, truth_N = represent(network, unseen).positions, unseen.annotators_N == "manual"
-    agreed = agreed_positions(found, unseen.sessions_N, OWN)
-    alone_ms, agreed_ms = (
-        error_ms(np.stack([way[name][truth_N] for name in unseen.keypoints], axis=1), manual(unseen))
-        for way in (found, agreed)
-    )
-    return {"keypoints_ms": alone_ms, "agreed_ms": agreed_ms, "retrieval": retrieval(network, unseen)}
+    """Errors on the manually annotated beats; retrieval among all beats."""
+    found = represent(network, unseen).positions
+    return {"keypoints_ms": errors_ms(found, unseen), "retrieval": retrieval(network, unseen)}
 
 
 def update_beside_retrain(known: Signals, full: Learned, unseen: Signals, seed: int) -> dict[str, Any]:
@@ -181,9 +164,14 @@ def update_beside_retrain(known: Signals, full: Learned, unseen: Signals, seed: 
 
 def find_waves(known: Signals, unseen: Signals, seed: int) -> dict[str, Any]:
     """What the network finds, one seed."""
-    network = learn(known, seed).network
+    teachers = [learn(known, of) for of in (seed, (seed + 1) % TEACHERS)]
+    network = learn_from_teachers(known, teachers, seed)
+    in_views = positions_in_views(network, unseen, VARIATION, VIEWS, seed)
     return {
         **judge(network, unseen),
+        "teacher_ms": judge(teachers[0], unseen)["keypoints_ms"],
+        "views_ms": errors_ms(in_views, unseen),
+        "agreed_ms": errors_ms(agreed_positions(in_views, unseen.sessions_N, OWN), unseen),
         "strangers": strangers(represent(network, unseen).embeddings_NE, unseen, seed),
         "onnx_parity": check_signal_parity(network, export_signals(network), LENGTHS, seed),
         "positions": positions(network, manual(unseen)).round(3).tolist(),
@@ -207,8 +195,10 @@ def summary(found: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, An
     together = error_ms(np.mean([r["positions"] for r in found], axis=0), manual(unseen))
     return {
         "keypoints_ms": {
+            "one of its teachers": _means([r["teacher_ms"] for r in found]),
             "network": _means([r["keypoints_ms"] for r in found]),
-            "the same, as sessions agree": _means([r["agreed_ms"] for r in found]),
+            f"the same, in {VIEWS} views": _means([r["views_ms"] for r in found]),
+            "these, as sessions agree": _means([r["agreed_ms"] for r in found]),
             "together": together,
             "mean of five beats": five_beats_ms(unseen),
             "the same, all records": FIVE_BEATS_MS,
@@ -217,7 +207,7 @@ def summary(found: Sequence[Mapping[str, Any]], losses: Sequence[Mapping[str, An
         "strangers": {way: _means([r["strangers"][way] for r in found]) for way in found[0]["strangers"]},
         "updates": [r["update"] for r in losses],
         "onnx_parity": max(r["onnx_parity"] for r in found),
-        "seeds": [r["keypoints_ms"] for r in found],
+        "seeds": [{way: r[way] for way in ("teacher_ms", "keypoints_ms", "views_ms")} for r in found],
     }
 
 

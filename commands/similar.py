@@ -23,7 +23,8 @@ def index(
     Parameters
     ----------
     files
-        npz or Parquet files of signals, or folders ELEMENT/SESSION/NAME; the same signals are added once.
+        npz or Parquet files of signals, or folders ELEMENT/SESSION/NAME; one whose signals are all there is not added
+        again.
     index
         The index's folder, which is made where there is none.
     model
@@ -53,6 +54,8 @@ def similar(
     model: Path | None = None,
     neighbours: Annotated[int, Parameter(name=["--neighbours", "-k"])] = 5,
     approximate: Annotated[bool, Parameter(negative=())] = False,
+    healthy: Path | None = None,
+    false_alarms: float = 0.01,
     csv: Path | None = None,
     html: Path | None = None,
     home: Path | None = None,
@@ -72,6 +75,11 @@ def similar(
         How many of the nearest to show.
     approximate
         Search with faiss (an extra), for many signals in an index of millions; its index is built the first time.
+    healthy
+        A file of other healthy signals, where the index is one of healthy signals: how far each signal lies from these
+        is its anomaly, and farther than the file's signals lie is an alarm.
+    false_alarms
+        The share of healthy signals that may raise one.
     csv
         Write all that was found here.
     html
@@ -79,7 +87,7 @@ def similar(
     home
         Where lehr keeps its state.
     """
-    from deployments.similar_signals import nearest_named, open_embedder, open_embedder_of
+    from deployments.similar_signals import nearest_named, open_embedder, open_embedder_of, with_anomalies
     from monitoring.approximate import ApproximateSearch
     from monitoring.similarity import check_model, open_index
 
@@ -89,6 +97,9 @@ def similar(
     found = embedder.represent(file, labelled=False)
     search = ApproximateSearch(opened) if approximate else opened
     table = nearest_named(search, opened, found, neighbours)
+    if healthy is not None:
+        others = embedder.represent(healthy, labelled=False)
+        table = with_anomalies(table, search, opened, others, neighbours, false_alarms)
     _print(table, file)
     if csv is not None:
         write_whole(csv, table.write_csv().encode())
@@ -112,5 +123,9 @@ def _print(found: "pl.DataFrame", file: Path) -> None:
         table.add_row(asked, row["element"], row["session"], row["id"], f"{row['distance']:.4f}")
         before = row["signal"]
     console.print(table)
+    if "alarm" in found.columns:
+        alarms = found.filter("alarm")["signal"].unique(maintain_order=True).to_list()
+        named = ": signals " + ", ".join(map(str, alarms[:MOST_SHOWN])) if alarms else ""
+        console.print(f"{len(alarms):,} alarms of {found['signal'].n_unique():,} signals{named}")
     if shown.height < found.height:
         console.print(f"the first {MOST_SHOWN} of {found['signal'].max():,} signals; --csv FILE writes all")

@@ -53,19 +53,33 @@ def align_signals(
     samples: the aligned length T; None: the mean length. A keypoint up to a sample outside its signal lies at its edge;
     a signal with one farther out, or before another that its target comes after, is refused with the reason, and left
     out.
-    Raises ValueError for targets that no keypoint is given for, that lie outside the samples or share a sample, for
-    keypoints that are never there, and where every signal is refused.
+    Raises ValueError for targets that no keypoint is given for, that lie outside the samples or are equal, for no
+    signals, fewer than one sample, positions that are not one a signal, keypoints that are never there, and where every
+    signal is refused.
     """
     found = {name: np.asarray(p, np.float64) for name, p in (positions or signals.keypoints).items()}
-    length = samples or round(float(signals.lengths_N.mean()))
+    _check_given(signals, found, samples)
+    length = round(float(signals.lengths_N.mean())) if samples is None else samples
     placed = _in_order(_mean_places(signals, found, length) if targets is None else targets, found, length)
     positions_NK = _to_edges(np.stack([found[name] for name in placed], 1), signals.lengths_N)
     refused = {n: why for n, p_K in enumerate(positions_NK) if (why := _violation(p_K, placed, signals.lengths_N[n]))}
     places_N = np.array([n for n in range(len(signals)) if n not in refused], np.int64)
     if not len(places_N):
-        raise ValueError(f"no signal can be aligned; signal 0: {refused[0]}")
+        raise ValueError(f"no signal can be aligned; the first: {refused[0]}")
     values = [_warped(signals.signal(n), positions_NK[n], np.array(list(placed.values())), length) for n in places_N]
     return Aligned(np.stack(values), places_N, placed, refused)
+
+
+def _check_given(signals: Signals, positions: Mapping[str, Values], samples: int | None) -> None:
+    if not len(signals):
+        raise ValueError("there are no signals to align")
+    if samples is not None and samples < 1:
+        raise ValueError(f"aligned signals have one sample or more, not {samples}")
+    for name, positions_N in positions.items():
+        if positions_N.shape != (len(signals),):
+            raise ValueError(
+                f"{name!r} has the shape {positions_N.shape}; {len(signals)} signals need as many positions"
+            )
 
 
 def _to_edges(positions_NK: Values, lengths_N: NDArray[np.int64]) -> Values:

@@ -103,7 +103,7 @@ def make_signals(
     """Signals from arrays (C, T) of their own lengths; a keypoint that is NaN is not annotated.
 
     Raises ValueError, naming the signal (from 0), for no signals, another number of channels, an empty or not finite
-    signal, an id without text, and a keypoint outside its signal.
+    signal, one that holds no real numbers, an id that is missing or without text, and a keypoint outside its signal.
     """
     if len(values) == 0:
         raise ValueError("there are no signals")
@@ -115,8 +115,8 @@ def make_signals(
     signals = Signals(
         padded_NCT,
         lengths_N,
-        np.array(element_ids, np.str_),
-        np.array(session_ids, np.str_),
+        _texts(element_ids),
+        _texts(session_ids),
         events,
         np.full(len(values), "", np.str_) if annotators is None else np.array(annotators, np.str_),
         np.ones(len(values), np.float32),
@@ -224,10 +224,18 @@ class SignalDataset:
 
 def _length(place: int, value: NDArray[Any], first: NDArray[Any]) -> int:
     if value.ndim != 2 or value.shape[0] != first.shape[0] or 0 in value.shape:
+        channels = first.shape[0] if first.ndim == 2 else "channels"
         raise ValueError(
-            f"signal {place} has the shape {value.shape}; allowed is ({first.shape[0]}, samples), at least one sample"
+            f"signal {place} has the shape {value.shape}; allowed is ({channels}, samples), at least one sample"
         )
+    if value.dtype.kind not in "fiub":
+        raise ValueError(f"signal {place} holds {value.dtype}; allowed are real numbers")
     return value.shape[1]
+
+
+def _texts(ids: Sequence[Any]) -> Texts:
+    """Ids as text, "" where one is missing: None, or NaN, which is not itself."""
+    return np.array(["" if one is None or one != one else str(one) for one in ids], np.str_)
 
 
 def _numbered(ids_N: NDArray[Any]) -> NDArray[np.int64]:

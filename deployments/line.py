@@ -17,7 +17,7 @@ from data.readers import read_columns
 from data.schema import Schema, resolve_schema
 from data.signal_config import SignalSchema
 from data.sources import Arrival
-from deployments.pipeline import KIND_OF_FILE, AnyPipeline, PipelineConfig
+from deployments.pipeline import KIND_OF_FILE, ROWS_ALONE, AnyPipeline, PipelineConfig
 from deployments.pipeline_files import AnyPipelineConfig, load_pipeline
 from deployments.publishing import BrokerConfig, broker_config, publish
 from deployments.registry import Registry
@@ -114,7 +114,7 @@ NO_OVERRIDES = Overrides()
 def of_rows(line: AnyLine) -> Line:
     """The line where its task is one of rows; raises ValueError where what is asked is not there for another."""
     if not isinstance(line, Line):
-        raise ValueError(f"{line.name}: what was asked works on rows; it is not there for task: {line.config.task}")
+        raise ValueError(f"{line.name}: {ROWS_ALONE}")
     return line
 
 

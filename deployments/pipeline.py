@@ -18,6 +18,10 @@ from monitoring.performance import METRICS, AnyMetric, Metric
 
 KIND_OF_FILE = "pipeline file"
 DEFAULT_TRIGGER = TriggerConfig(any=[PriceTrigger(kind="price")])
+ROWS_ALONE = (
+    "what was asked works on rows; it is not there for task: representation. For signals there are lehr run, status, "
+    "history, rollback, release, tune, up, deploy, serve, predict, explain, verify, index and similar"
+)
 
 
 class AnyPipeline(Protocol):
@@ -117,7 +121,7 @@ class PipelineConfig(Config):
         """Check a document that was read from `origin`; raises ValueError as `load` does."""
         match document:
             case {"task": "representation"}:
-                raise ValueError(f"{origin}: what was asked works on rows; it is not there for task: representation")
+                raise ValueError(f"{origin}: {ROWS_ALONE}")
             case _:
                 return check_document(cls, document, origin, KIND_OF_FILE)
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from deployments.export import OPSET, TRACING, embed_state, load_state
 from deployments.scoring import open_session
 from models.config import HierarchicalConfig
-from models.hierarchical import HierarchicalSignalNet
+from models.hierarchical import BEHIND, HierarchicalSignalNet
 
 INPUTS = ("signals", "lengths")
 OUTPUTS = ("embeddings", "keypoint_logits", "offsets", "positions")
@@ -90,13 +90,19 @@ class SignalModel:
     def represent(self, signals_BCT: Floats, lengths_B: NDArray[np.int64] | None = None) -> ServedRepresentation:
         """float32 signals, padded behind their lengths (None: all are whole), NaN where a reading is missing.
 
-        Raises ValueError for inputs of another type or shape, and for lengths that do not lie within the signals.
+        Raises ValueError for inputs of another type or shape, for infinite readings, and for lengths that are not whole
+        numbers within the signals.
         """
         if signals_BCT.dtype != np.float32 or signals_BCT.ndim != 3 or signals_BCT.shape[1] != self.channels:
             expected = f"(signals, {self.channels}, samples)"
             raise ValueError(f"the model takes float32 {expected}, got {signals_BCT.dtype} {signals_BCT.shape}")
+        if np.isinf(signals_BCT).any():
+            raise ValueError(f"signal {int(np.argmax(np.isinf(signals_BCT).any((1, 2))))} holds an infinite reading")
         count, _, longest = signals_BCT.shape
-        lengths = np.full(count, longest, np.int64) if lengths_B is None else np.asarray(lengths_B, np.int64)
+        lengths = np.full(count, longest) if lengths_B is None else np.asarray(lengths_B)
+        if lengths.dtype.kind not in "iu":
+            raise ValueError(f"lengths are whole numbers, not {lengths.dtype}")
+        lengths = lengths.astype(np.int64)
         if lengths.shape != (count,) or count == 0 or lengths.min() < 1 or lengths.max() > longest:
             raise ValueError(f"{count} signals of at most {longest} samples need as many lengths from 1, got {lengths}")
         found: Sequence[Any] = self._session.run(list(OUTPUTS), {"signals": signals_BCT, "lengths": lengths})
@@ -117,8 +123,9 @@ def check_signal_parity(network: HierarchicalSignalNet, onnx_bytes: bytes, lengt
     """The largest difference of an embedding, a logit, an offset or a position between file and network.
 
     For each length a batch in which that is the longest signal and others are padded, and one signal alone; readings
-    are drawn around the network's own normaliser. Positions are compared as shares of the longest signal. Infinite
-    where something is not finite or shapes differ.
+    are drawn around the network's own normaliser. Positions are compared as shares of the longest signal, logits as
+    shares of the largest where that is above one, since float32 rounds by shares. Infinite where something is not
+    finite or shapes differ.
     """
     model, generator = SignalModel(onnx_bytes), torch.Generator().manual_seed(seed)
     return max(_difference(network.eval(), model, *_signals(network, n, b, generator)) for n in lengths for b in (1, 5))
@@ -179,6 +186,12 @@ def _difference(network: HierarchicalSignalNet, model: SignalModel, signals_BCT:
     if any(ours.shape != theirs.shape for ours, theirs in pairs):
         return math.inf
     gaps = [np.abs(ours - theirs) for ours, theirs in pairs]
+    gaps[1] = gaps[1] / _largest_logit(pairs[1][0])
     gaps[-1] = gaps[-1] / signals_BCT.shape[2]
     largest = max(float(gap.max(initial=0.0)) for gap in gaps)
     return largest if np.isfinite(largest) else math.inf
+
+
+def _largest_logit(logits_BLK: Floats) -> float:
+    """Of those within a signal, and at least one."""
+    return float(np.abs(logits_BLK[logits_BLK > BEHIND]).max(initial=1.0))

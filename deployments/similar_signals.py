@@ -22,6 +22,7 @@ from deployments.settings import Settings
 from deployments.signal_export import SignalModel
 from deployments.signal_versions import represent_with
 from deployments.versions import load_version
+from monitoring.anomaly import fit_healthy
 from monitoring.similarity import Floats, Neighbours, Search, SimilarityIndex, check_model, extend_index, open_index
 from monitoring.similarity_files import MANIFEST, Embedded
 
@@ -115,9 +116,28 @@ def nearest_named(search: Search, index: SimilarityIndex, found: RepresentedFile
     Columns: signal (from 1), element, session, id, distance.
     """
     near = _others(search, index, found, k)
-    asked = np.repeat(np.arange(1, len(found.signals) + 1), near.places_QK.shape[1])
-    named = index.names(near.places_QK.ravel()).select("element", "session", "id")
-    return named.insert_column(0, pl.Series("signal", asked)).with_columns(distance=near.distances_QK.ravel())
+    there_QK = near.places_QK >= 0  # an approximate search may find fewer
+    asked_Q1 = np.arange(1, len(found.signals) + 1)[:, None]
+    named = index.names(near.places_QK[there_QK]).select("element", "session", "id")
+    asked = pl.Series("signal", np.broadcast_to(asked_Q1, there_QK.shape)[there_QK])
+    return named.insert_column(0, asked).with_columns(distance=near.distances_QK[there_QK])
+
+
+def with_anomalies(
+    table: pl.DataFrame, search: Search, index: SimilarityIndex, healthy: RepresentedFile, k: int, false_alarms: float
+) -> pl.DataFrame:
+    """The table of `nearest_named` with how far each signal lies from an index of healthy ones, and whether too far.
+
+    healthy: other healthy signals, exchangeable with those to come, that the threshold is calibrated on. Columns:
+    anomaly, the distance to the k-th nearest (infinite where fewer were found), and alarm. Raises ValueError for
+    healthy signals that the index holds, and as `fit_healthy` does.
+    """
+    if index.place_of(healthy.source) is not None:
+        raise ValueError("the healthy signals to calibrate on are in the index, and so too near; name others")
+    reference = fit_healthy(search, healthy.embeddings_NE, false_alarms, k)
+    furthest, found = pl.col("distance").max().over("signal"), pl.len().over("signal")
+    scored = table.with_columns(anomaly=pl.when(found == k).then(furthest).otherwise(float("inf")))
+    return scored.with_columns(alarm=pl.col("anomaly") > reference.threshold)
 
 
 def _others(search: Search, index: SimilarityIndex, found: RepresentedFile, k: int) -> Neighbours:

@@ -21,10 +21,10 @@ class HierarchicalSampler:
     An element with several sessions gives about two signals of each of K / 2 of them, more where some are short; one
     with fewer than K signals gives some again. In a round every element comes once, in another order; what does not
     fill a batch waits for the next round. `state_dict` is all that going on needs. It starts in O(N log N) and gives a
-    batch in O(B), however many elements there are.
+    batch in O(B), however many elements there are, but for the first of a round, which draws the elements' order.
     element_ids_N, session_ids_N: integers or text; a session's id means something within its element. batches: of an
-    epoch; None: as many as it takes to give N signals. Raises ValueError for lists of different lengths and where
-    there are not P elements.
+    epoch, one or more; None: as many as it takes to give N signals. Raises ValueError for lists of different lengths,
+    for an id that is missing (None, NaN), and where there are not P elements.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class HierarchicalSampler:
             raise ValueError(
                 f"a batch has one element or more and two signals or more of each, not {p_elements} × {k_samples}"
             )
+        if batches is not None and batches < 1:
+            raise ValueError(f"an epoch has one batch or more, not {batches}")
         self.p_elements, self.k_samples, self._seed, self._given = p_elements, k_samples, seed, 0
         self._signals_N = np.lexsort((sessions_N, elements_N))
         self._index_sessions(elements_N[self._signals_N], sessions_N[self._signals_N])
@@ -66,7 +68,9 @@ class HierarchicalSampler:
         return {"seed": self._seed, "given": self._given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from what `state_dict` gave for the same signals."""
+        """Go on from what `state_dict` gave for the same signals; raises ValueError for less than nothing given."""
+        if state["given"] < 0:
+            raise ValueError(f"a sampler has given no batch or more, not {state['given']}")
         self._seed, self._given, self._round = state["seed"], state["given"], -1
 
     def _index_sessions(self, elements_N: Numbers, sessions_N: Numbers) -> None:
@@ -116,7 +120,10 @@ class HierarchicalSampler:
 
 def _numbered(ids_N: ArrayLike) -> Numbers:
     """Ids as numbers from 0."""
-    return pl.Series(np.asarray(ids_N)).rank("dense").to_numpy().astype(np.int64) - 1
+    ids = pl.Series(np.asarray(ids_N), nan_to_null=True)
+    if (missing := ids.is_null()).any():
+        raise ValueError(f"signal {missing.arg_max()} has no id")
+    return ids.rank("dense").to_numpy().astype(np.int64) - 1
 
 
 def _distinct(population: int, count: int, generator: np.random.Generator) -> Numbers:

@@ -9,6 +9,8 @@ Task = Literal["classification", "regression"]
 
 Units = Annotated[int, Field(ge=1)]
 
+EMBEDDING_DIM = 64
+
 PRODUCTION_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "production_small": {"channels": [32, 64], "units": 64, "layers": 1, "hidden_units": [64, 32], "dropout": 0.2},
     "production_medium": {"channels": [64, 128], "units": 128, "layers": 2, "hidden_units": [128, 64], "dropout": 0.3},
@@ -104,7 +106,7 @@ class HierarchicalConfig(BaseModel):
     channels: list[Units] = Field(default=[32, 64], min_length=1, description="of each convolution block")
     kernel_size: int = Field(default=5, ge=1, description="odd, so that a step lies in the middle of what it sees")
     hidden_units: int = Field(default=64, ge=1, description="of the GRU, in each direction")
-    embedding_dim: int = Field(default=64, ge=1)
+    embedding_dim: int = Field(default=EMBEDDING_DIM, ge=1)
     blocks: Literal["plain", "residual"] = "plain"
     pool: Literal["last", "attention"] = Field(default="last", description="what the embedding is made of")
     decoder: Literal["none", "unet"] = Field(default="none", description="what the keypoint head reads")

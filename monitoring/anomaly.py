@@ -32,8 +32,13 @@ class HealthyReference:
     threshold: float
 
     def judge(self, embeddings_NE: Floats) -> Anomalies:
-        """Score signals by their embeddings, and say which are an alarm."""
-        scores_N = self.healthy.nearest(embeddings_NE, self.neighbours).distances_QK[:, -1]
+        """Score signals by their embeddings, and say which are an alarm; raises ValueError as a search does."""
+        distances_NK = self.healthy.nearest(embeddings_NE, self.neighbours).distances_QK
+        if (there := distances_NK.shape[1]) < self.neighbours:
+            raise ValueError(
+                f"{self.neighbours} neighbours among {there} healthy embeddings; allowed is 1 to all of them"
+            )
+        scores_N = distances_NK[:, -1]
         return Anomalies(scores_N, scores_N > self.threshold)
 
 
@@ -44,7 +49,7 @@ def fit_healthy(
 
     healthy: an index of healthy embeddings. calibration_NE: of other healthy signals, exchangeable with those to come;
     of the same sessions as the reference they would be too near.
-    Raises ValueError for too few of them, and as a search does.
+    Raises ValueError for too few of them, for more neighbours than there are healthy embeddings, and as a search does.
     """
     uncalibrated = HealthyReference(healthy, neighbours, np.inf)
     scores_N = uncalibrated.judge(calibration_NE).scores_N

@@ -5,7 +5,7 @@ Shapes: N signals, E numbers of an embedding, S signals of strangers: of element
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Recogniser:
     admitted: float
 
     def recognise(self, embeddings_NE: Floats) -> Recognised:
-        """The element of each signal, and whether it is one of those."""
+        """The element of each signal, and whether it is one of those; raises ValueError for what is not finite."""
         elements_N, strangeness_N = self.scored(embeddings_NE)
         return Recognised(elements_N, strangeness_N, strangeness_N <= self.threshold)
 
@@ -69,9 +69,13 @@ def fit_recogniser(
     method: what names elements, the votes of the nearest neighbours, which count by 1 / distance, or a linear probe
     (logistic regression). Strangeness is the distance to the furthest of the nearest (Sun et al. 2022) in both: a
     probe's logits say which of the known elements, and hardly whether it is one of them.
-    Raises ValueError for fewer than two elements, fewer embeddings than neighbours, and too few to calibrate on.
+    Raises ValueError for another method, fewer than two elements, fewer embeddings than neighbours, too few to
+    calibrate on, and embeddings that are not finite or of different sizes.
     """
-    embeddings_NE, elements_N = known
+    if method not in get_args(Method):
+        raise ValueError(f"the method is {' or '.join(get_args(Method))}, not {method!r}")
+    embeddings_NE, elements_N = known[0], np.asarray(known[1])
+    _check_finite(embeddings_NE, embeddings_NE.shape[-1])
     if embeddings_NE.shape[:1] != elements_N.shape or len(np.unique(elements_N)) < 2:
         raise ValueError(f"elements are told apart where there are two or more, got {np.unique(elements_N).tolist()}")
     scored = _nearest(embeddings_NE, elements_N, neighbours)
@@ -94,6 +98,13 @@ def separation(known_N: Scores, strangers_S: Scores) -> float:
     return float(mannwhitneyu(strangers_S, known_N).statistic) / (len(known_N) * len(strangers_S))
 
 
+def _check_finite(embeddings_NE: Floats, dimensions: int) -> None:
+    if embeddings_NE.ndim != 2 or embeddings_NE.shape[1] != dimensions:
+        raise ValueError(f"embeddings have the shape (N, {dimensions}), got {embeddings_NE.shape}")
+    if not (finite_N := np.isfinite(embeddings_NE).all(1)).all():
+        raise ValueError(f"embedding {int(np.argmin(finite_N))} holds a value that is not finite")
+
+
 def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Callable[[Floats], tuple[Texts, Scores]]:
     from sklearn.neighbors import KNeighborsClassifier  # a second that other commands do without
 
@@ -103,6 +114,7 @@ def _nearest(embeddings_NE: Floats, elements_N: Texts, neighbours: int) -> Calla
     classifier.fit(embeddings_NE.astype(np.float64), elements_N)
 
     def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
+        _check_finite(asked_NE, embeddings_NE.shape[1])
         asked = asked_NE.astype(np.float64)
         return classifier.predict(asked), classifier.kneighbors(asked)[0][:, -1]
 
@@ -118,6 +130,7 @@ def _named_by_probe(
     probe.fit(embeddings_NE.astype(np.float64), elements_N)
 
     def scored(asked_NE: Floats) -> tuple[Texts, Scores]:
-        return probe.predict(asked_NE.astype(np.float64)), nearest(asked_NE)[1]
+        _, far_N = nearest(asked_NE)
+        return probe.predict(asked_NE.astype(np.float64)), far_N
 
     return scored

@@ -21,6 +21,8 @@ ELEMENTS = ("#0b7a75", "#e08a1e", "#8b5cd6", "#d64a3a", "#3b82c4", "#7aa23a", "#
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "pentagon")
 OTHERS, BAND, FAINT = "#cfd6dd", "rgba(11, 122, 117, 0.18)", "rgba(102, 114, 127, 0.16)"
 MOST_DRAWN = 60
+TIER, CHARACTER = 14, 0.017
+"""Pixels between two heights of names, and the share of a narrow plot's width that a character takes."""
 
 
 def plot_embeddings(embeddings_NE: Floats, names: pl.DataFrame, asked_NE: Floats | None = None) -> Plot:
@@ -59,8 +61,7 @@ def plot_keypoints(
         "hovertemplate": "%{text} annotated at %{x:.1f}<extra></extra>",
     }  # fmt: skip
     layout = titled_layout(230, "sample", "")
-    layout["shapes"], layout["annotations"] = _across(positions)
-    layout["margin"] = {"l": 8, "r": 8, "t": 8 + 14 * _tiers(positions), "b": 8}
+    _draw_across(layout, positions, len(steps))
     layout["showlegend"] = False
     return {"data": [*lines, *([told] if known else [])], "layout": layout}
 
@@ -82,8 +83,7 @@ def plot_aligned(aligned: Aligned, channel: int) -> Plot:
         "hovertemplate": "sample %{x}: %{y:.3~g} ± %{customdata:.3~g}<extra></extra>",
     }  # fmt: skip
     layout = titled_layout(320, "sample, aligned", "")
-    layout["shapes"], layout["annotations"] = _across(aligned.targets)
-    layout["margin"] = {"l": 8, "r": 8, "t": 8 + 14 * _tiers(aligned.targets), "b": 8}
+    _draw_across(layout, aligned.targets, len(steps))
     layout["showlegend"] = False
     return {"data": [*singles, band, mean], "layout": layout}
 
@@ -134,27 +134,33 @@ def _single(steps: Sequence[int], values_T: Floats) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _across(positions: Mapping[str, float]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A line across for each keypoint, and its name above; names that follow one another stand at two heights."""
-    there = sorted((p, name) for name, p in positions.items() if not np.isnan(p))
+def _draw_across(layout: dict[str, Any], positions: Mapping[str, float], samples: int) -> None:
+    """A line across for each keypoint, and its name above, as high as it takes not to stand on another."""
+    there = sorted((float(p), name.replace("_", " ")) for name, p in positions.items() if not np.isnan(p))
+    tiers = _tiers(there, samples)
     line = {"color": MUTED, "width": 1, "dash": "dot"}
-    shapes = [
-        {"type": "line", "x0": float(p), "x1": float(p), "yref": "paper", "y0": 0, "y1": 1, "line": line}
-        for p, _ in there
+    layout["shapes"] = [
+        {"type": "line", "x0": p, "x1": p, "yref": "paper", "y0": 0, "y1": 1, "line": line} for p, _ in there
     ]
-    tiers = _tiers(positions)
-    texts = [
+    layout["annotations"] = [
         {
-            "x": float(p), "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 14 * (place % tiers),
-            "showarrow": False, "text": escape(name.replace("_", " ")), "font": {"size": 11, "color": MUTED},
+            "x": p, "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": TIER * tier,
+            "showarrow": False, "text": escape(name), "font": {"size": 11, "color": MUTED},
         }
-        for place, (p, name) in enumerate(there)
+        for (p, name), tier in zip(there, tiers, strict=True)
     ]  # fmt: skip
-    return shapes, texts
+    layout["margin"] = {"l": 8, "r": 8, "t": 8 + TIER * (1 + max(tiers, default=0)), "b": 8}
 
 
-def _tiers(positions: Mapping[str, float]) -> int:
-    return max(1, min(3, len(positions)))
+def _tiers(there: Sequence[tuple[float, str]], samples: int) -> list[int]:
+    """The height of each name, the lowest at which it begins behind the one before it; there: in order of time."""
+    ends, found = list[float](), list[int]()
+    for position, name in there:
+        half = len(name) * CHARACTER * samples / 2
+        tier = next((t for t, end in enumerate(ends) if end <= position - half), len(ends))
+        ends[tier : tier + 1] = [position + half]
+        found.append(tier)
+    return found
 
 
 def _numbers(values: NDArray[np.floating]) -> list[float]:

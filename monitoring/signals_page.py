@@ -30,7 +30,8 @@ def write_signals_page(
 ) -> None:
     """Write the page: the nearest of each signal, a map of the index, keypoints, and the signals aligned on them.
 
-    positions: predicted, in samples. found: columns signal, element, session, id, distance.
+    positions: predicted, in samples. found: columns signal, element, session, id, distance, and where the index is one
+    of healthy signals anomaly and alarm.
     """
     render_page("signals.html", signals_view(index, signals, embeddings_NE, positions, found), path)
 
@@ -62,6 +63,7 @@ def signals_view(
         f"the nearest are of {found['element'].n_unique()} elements.",
         "mapped": f"{len(mapped):,} of {len(index):,} signals are drawn." if len(mapped) < len(index) else "",
         "rows": found.head(MOST_ROWS).rows(named=True),
+        "anomalies": "alarm" in found.columns,
         "more": found.height > MOST_ROWS,
         "signals": [(f"signal-{n}", f"signal {n + 1}") for n in shown],
         "aligned": [(f"aligned-{c}", f"channel {c + 1}") for c in channels],

@@ -110,8 +110,10 @@ class SimilarityIndex:
         return found.reshape(*places.shape, -1)
 
     def names(self, places: Sequence[int] | Places) -> pl.DataFrame:
-        """Id, element and session of the embeddings at these places, in their order."""
+        """Id, element and session of the embeddings at these places, in their order; ValueError where there is none."""
         asked, found = np.asarray(places, np.int64), [pl.DataFrame(schema=_NAMES)]
+        if (outside := (asked < 0) | (asked >= len(self))).any():
+            raise ValueError(f"the index has no place {asked[outside][0]}; allowed is 0 to {len(self) - 1}")
         for start, block in zip(self.manifest.starts, self.manifest.blocks, strict=True):
             here = np.flatnonzero((asked >= start) & (asked < start + block.count))
             if len(here):

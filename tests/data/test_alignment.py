@@ -70,7 +70,7 @@ def test_a_signal_whose_keypoints_change_places_is_named_and_left_out() -> None:
     aligned = align_signals(signals, targets={"a": 10, "b": 20})
     assert aligned.refused == {1: "b at 11 comes before a at 25"}
     assert aligned.places_N.tolist() == [0, 2]
-    with pytest.raises(ValueError, match="no signal can be aligned; signal 0: b at 11 comes before a at 25"):
+    with pytest.raises(ValueError, match="no signal can be aligned; the first: b at 11 comes before a at 25"):
         align_signals(signals.take(np.array([1])), targets={"a": 10, "b": 20})
 
 
@@ -87,3 +87,10 @@ def test_what_cannot_be_meant_is_said() -> None:
     outside = {"a": np.array([44.0], np.float32)}
     with pytest.raises(ValueError, match="a at 44 lies outside the signal's 41 samples"):
         align_signals(signals, outside, {"a": 4})
+    for samples in (0, -1):
+        with pytest.raises(ValueError, match=f"aligned signals have one sample or more, not {samples}"):
+            align_signals(signals, targets={"a": 0}, samples=samples)
+    with pytest.raises(ValueError, match=r"'a' has the shape \(3,\); 1 signals need as many positions"):
+        align_signals(signals, {"a": np.ones(3, np.float32)})
+    with pytest.raises(ValueError, match="there are no signals to align"):
+        align_signals(signals.take(np.array([], np.int64)))

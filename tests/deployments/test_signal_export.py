@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import onnx
 import pytest
@@ -46,6 +48,17 @@ def test_parity_finds_another_networks_file() -> None:
     assert check_signal_parity(network, export_signals(make(CONFIGS[0], 2)), NEVER_EXPORTED, seed=0) == float("inf")
 
 
+def test_large_logits_are_compared_to_as_many_digits_as_float32_has() -> None:
+    network = make(CONFIGS[2])
+    with torch.no_grad():
+        network.keypoint_head.weight *= 3000
+    assert check_signal_parity(network, export_signals(network), NEVER_EXPORTED, seed=0) <= 1e-5
+    other = deepcopy(network)
+    with torch.no_grad():
+        other.keypoint_head.weight[0] *= 1 + 1e-4
+    assert check_signal_parity(network, export_signals(other), NEVER_EXPORTED, seed=0) > 1e-5
+
+
 def test_the_network_comes_back_to_the_bit() -> None:
     network = make(CONFIGS[3])
     again = load_signal_network(export_signals(network))
@@ -74,6 +87,12 @@ def test_what_is_no_signal_is_refused() -> None:
     for lengths in ([0], [10], [9, 9]):
         with pytest.raises(ValueError, match="1 signals of at most 9 samples need as many lengths from 1"):
             model.represent(np.zeros((1, 2, 9), np.float32), np.array(lengths))
+    with pytest.raises(ValueError, match="lengths are whole numbers, not float64"):
+        model.represent(np.zeros((1, 2, 9), np.float32), np.array([3.7]))  # pyright: ignore[reportArgumentType]
+    signals_BCT = np.zeros((2, 2, 9), np.float32)
+    signals_BCT[1, 0, 3] = -np.inf
+    with pytest.raises(ValueError, match="signal 1 holds an infinite reading"):
+        model.represent(signals_BCT)
     with pytest.raises(ValueError, match="onnxruntime does not take"):
         SignalModel(b"no file")
 

@@ -11,16 +11,19 @@ import torch
 from commands.similar import index as index_command
 from commands.similar import similar
 from data.ledger import Ledger
+from data.signal_sources import read_signals
 from data.signals import Signals
 from data.synthetic_signals import SignalPlan, synthetic_signals
 from deployments.settings import Settings
 from deployments.signal_export import export_signals
-from deployments.similar_signals import index_files, nearest_named, open_embedder, open_embedder_of
+from deployments.similar_signals import index_files, nearest_named, open_embedder, open_embedder_of, with_anomalies
 from deployments.versions import save_version
 from learning.representation import fit_normaliser, represent
 from models.config import HierarchicalConfig
 from models.hierarchical import HierarchicalSignalNet
-from monitoring.similarity import open_index
+from monitoring.anomaly import fit_healthy
+from monitoring.signals_page import write_signals_page
+from monitoring.similarity import Neighbours, open_index
 from monitoring.similarity_files import MANIFEST
 
 PIPELINE = "name: cycles\ntask: representation\ndata: {element: machine}\n"
@@ -76,6 +79,23 @@ def test_a_signal_is_not_found_as_its_own_neighbour(tmp_path: Path, old: Signals
     assert own.is_empty()
 
 
+def test_a_search_that_finds_fewer_says_those(tmp_path: Path, old: Signals) -> None:
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    index_files([tmp_path / "old.npz"], tmp_path / "index", embedder)
+    index = open_index(tmp_path / "index")
+    bare = embedder.represent(write(old.take(np.arange(2)), tmp_path / "new.npz"))
+
+    class FindsFewer:
+        def nearest(self, queries_QE: np.ndarray, k: int) -> Neighbours:
+            return index.ranked(queries_QE, np.array([[3, -1], [5, 7]]), k)
+
+    table = nearest_named(FindsFewer(), index, bare, 2)
+    assert table["signal"].to_list() == [1, 2, 2]
+    judged = with_anomalies(table, index, index, bare, 2, false_alarms=0.5)
+    assert judged["anomaly"].is_infinite().to_list() == [True, False, False]
+    assert judged["alarm"][0]
+
+
 def test_from_the_command_line(tmp_path: Path, old: Signals, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "index"
     with pytest.raises(ValueError, match="is a new index: name what represents its signals, --model"):
@@ -91,6 +111,47 @@ def test_from_the_command_line(tmp_path: Path, old: Signals, capsys: pytest.Capt
     page = (tmp_path / "a.html").read_text()
     assert '<div class="plot" id="map"' in page
     assert '<div class="plot" id="signal-5"' in page
+
+
+def test_a_page_on_which_nothing_could_be_aligned_says_why(tmp_path: Path, old: Signals) -> None:
+    embedder = open_embedder(tmp_path / "model.onnx", Settings(home=tmp_path))
+    index_files([tmp_path / "old.npz"], tmp_path / "index", embedder)
+    index, found = open_index(tmp_path / "index"), embedder.represent(tmp_path / "old.npz")
+    outside = {"rise": np.where(np.arange(len(old)) % 2, -500, 600).astype(np.float32)}
+    table = nearest_named(index, index, found, 1)
+    write_signals_page(index, found.signals, found.embeddings_NE, outside, table, tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "Not aligned: no signal can be aligned; the first: rise at 600 lies outside" in page
+    assert "0 signals, warped" not in page
+    assert "signal 0" not in page
+
+
+def test_what_lies_far_from_an_index_of_healthy_signals_is_an_alarm(
+    tmp_path: Path, old: Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index_command(tmp_path / "old.npz", index=tmp_path / "index", model=tmp_path / "model.onnx")
+    plan = SignalPlan(elements=(0, 1, 2), sessions=(5, 6, 7, 8), signals=8)
+    healthy = write(synthetic_signals(plan, 0), tmp_path / "healthy.npz")
+    sound = synthetic_signals(SignalPlan(elements=(0, 1), sessions=(9,), signals=3), 0)
+    noise = np.random.default_rng(0).normal(0, 20 * np.abs(sound.values_NCT).max(), sound.values_NCT.shape)
+    values_NCT = np.where(np.arange(len(sound))[:, None, None] == 4, noise, sound.values_NCT).astype(np.float32)
+    asked = write(replace(sound, values_NCT=values_NCT), tmp_path / "asked.npz")
+    similar(asked, index=tmp_path / "index", neighbours=3, healthy=healthy, false_alarms=0.05,
+            csv=tmp_path / "a.csv", html=tmp_path / "a.html")  # fmt: skip
+    table = pl.read_csv(tmp_path / "a.csv")
+    far = table.group_by("signal", maintain_order=True).agg(
+        pl.col("distance").max(), pl.col("anomaly", "alarm").first()
+    )
+    assert far["anomaly"].to_list() == far["distance"].to_list()
+    reference = fit_healthy(
+        open_index(tmp_path / "index"), represent(network(old, 0), read_signals(healthy)).embeddings_NE, 0.05, 3
+    )
+    assert far["alarm"].to_list() == (far["anomaly"] > reference.threshold).to_list()
+    assert far["alarm"][4]
+    assert f"{far['alarm'].sum()} alarms of 6 signals: signals " in capsys.readouterr().out
+    assert (tmp_path / "a.html").read_text().count(", an alarm") == 3 * far["alarm"].sum()
+    with pytest.raises(ValueError, match="the healthy signals to calibrate on are in the index"):
+        similar(asked, index=tmp_path / "index", healthy=tmp_path / "old.npz")
 
 
 def test_another_model_is_refused_before_anything_is_compared(tmp_path: Path, old: Signals) -> None:

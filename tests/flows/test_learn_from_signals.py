@@ -339,7 +339,9 @@ def test_what_is_no_signal_is_quarantined(pipeline: Path, tmp_path: Path) -> Non
 def test_what_signals_do_not_have_is_refused_by_name(pipeline: Path, tmp_path: Path) -> None:
     parquet(machines((0, 1), range(2)), tmp_path / "1.parquet")
     home = tmp_path / "home"
-    with pytest.raises(ValueError, match="works on rows; it is not there for task: representation"):
+    with pytest.raises(
+        ValueError, match=r"works on rows; it is not there for task: representation\. For signals there"
+    ):
         run(pipeline, tmp_path / "1.parquet", home, compare=True)
     with pytest.raises(ValueError, match="nothing to patch; ask for update or retrain"):
         run(pipeline, tmp_path / "1.parquet", home, action="patch")

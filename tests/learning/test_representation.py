@@ -304,3 +304,9 @@ def test_signals_of_other_channels_and_none_are_not_represented(learned: Learned
 def test_a_memory_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="keeps one signal of each element or more, not 0"):
         choose_memory(pulses(range(2)), 0, seed=0)
+
+
+def test_a_batch_of_one_element_is_refused_where_the_loss_compares_elements() -> None:
+    with pytest.raises(ValueError, match="p_elements: 1 leaves no other element"):
+        RepresentationConfig(p_elements=1)
+    assert RepresentationConfig(p_elements=1, loss=HierarchicalLossConfig(lambda_metric=0)).p_elements == 1

@@ -1,5 +1,6 @@
 from itertools import islice
 from time import thread_time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,19 +74,39 @@ def test_ids_are_text_or_numbers_and_a_session_belongs_to_its_element() -> None:
     assert len(HierarchicalSampler(*lines(10), 2, 4)) == 120 // 8
 
 
-def test_a_hundred_thousand_elements_start_at_once_and_a_batch_costs_what_it_costs_for_ten() -> None:
-    def seconds(elements: int) -> tuple[float, float]:
+class Counted(np.ndarray):
+    """An array that counts the entries that are read of it."""
+
+    read = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        Counted.read += np.size(found)
+        return found
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [np.asarray(each) for each in inputs]
+        options |= {"out": tuple(np.asarray(each) for each in options["out"])} if "out" in options else {}
+        Counted.read += sum(array.size for array in plain)
+        return getattr(ufunc, method)(*plain, **options)
+
+
+def test_a_hundred_thousand_elements_start_at_once_and_a_batch_reads_no_more_than_of_ten() -> None:
+    def read(elements: int) -> int:
         ids = lines(elements)
         began = thread_time()
-        sampler = HierarchicalSampler(*ids, 8, 8, batches=200)
+        sampler = HierarchicalSampler(*ids, 8, 8, batches=20)
+        assert thread_time() - began <= 1.0
         next(iter(sampler))
-        started = thread_time()
+        for name, value in vars(sampler).items():
+            if isinstance(value, np.ndarray) and name != "_order_M":
+                setattr(sampler, name, value.view(Counted))
+        Counted.read = 0
         list(sampler)
-        return started - began, thread_time() - started
+        return Counted.read
 
-    few, many = seconds(10), seconds(100_000)
-    assert many[0] <= 1.0
-    assert many[1] <= 3 * few[1]
+    few, many = read(10), read(100_000)
+    assert 19 * 8 * 8 <= many <= few
 
 
 def test_what_makes_no_batch_is_refused() -> None:
@@ -95,3 +116,15 @@ def test_what_makes_no_batch_is_refused() -> None:
         HierarchicalSampler(*lines(10), 2, 1)
     with pytest.raises(ValueError, match="0 elements do not fill a batch of 8"):
         HierarchicalSampler([], [])
+    for batches in (0, -1):
+        with pytest.raises(ValueError, match=f"an epoch has one batch or more, not {batches}"):
+            HierarchicalSampler(*lines(10), 2, 2, batches=batches)
+    with pytest.raises(ValueError, match="given no batch or more, not -5"):
+        HierarchicalSampler(*lines(10), 2, 2).load_state_dict({"seed": 0, "given": -5})
+
+
+@pytest.mark.parametrize("ids", [["a", None, "b", "b"], [0.0, np.nan, 1.0, 1.0]])
+def test_a_signal_without_an_id_is_refused(ids: list[object]) -> None:
+    for columns in ((ids, [0, 1, 0, 1]), ([0, 1, 0, 1], ids)):
+        with pytest.raises(ValueError, match="signal 1 has no id"):
+            HierarchicalSampler(*columns, 2, 2)

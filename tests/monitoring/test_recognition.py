@@ -83,6 +83,16 @@ def test_what_cannot_be_recognised_is_said() -> None:
         fit_recogniser((vectors, elements), vectors, neighbours=21)
     with pytest.raises(ValueError, match=r"a share of 0.95 is calibrated on 19 signals or more, got 18"):
         fit_recogniser((vectors, elements), vectors[:18])
+    with pytest.raises(ValueError, match="the method is neighbours or linear, not 'svm'"):
+        fit_recogniser((vectors, elements), vectors, "svm")  # pyright: ignore[reportArgumentType]
+    recogniser = fit_recogniser((vectors, elements.tolist()), vectors)  # pyright: ignore[reportArgumentType]
+    assert recogniser.recognise(vectors).elements_N.tolist() == elements.tolist()
+    broken = vectors.copy()
+    broken[3, 0] = np.nan
+    with pytest.raises(ValueError, match="embedding 3 holds a value that is not finite"):
+        fit_recogniser((vectors, elements), broken)
+    with pytest.raises(ValueError, match=r"embeddings have the shape \(N, 16\), got \(20, 8\)"):
+        recogniser.recognise(vectors[:, :8])
 
 
 def test_the_threshold_is_the_smallest_that_holds() -> None:
@@ -133,3 +143,6 @@ def test_what_is_not_healthy_raises_an_alarm(tmp_path) -> None:
     assert (sick.scores_N > judge.threshold).tolist() == sick.alarms_N.tolist()
     with pytest.raises(ValueError, match=r"a share of 0.99 is calibrated on 99 signals or more, got 98"):
         fit_healthy(healthy, exchangeable(plant, 98))
+    few = extend_index(tmp_path / "few", "model", Embedded(vectors[:9], *[texts[:9]] * 3, "few"))
+    with pytest.raises(ValueError, match="10 neighbours among 9 healthy embeddings"):
+        fit_healthy(few, vectors, neighbours=10)

@@ -58,3 +58,10 @@ def test_the_overlay_has_the_mean_and_a_deviation_to_both_sides() -> None:
     np.testing.assert_allclose(height, aligned.deviation_CT[1], atol=1e-3)
     assert [shape["x0"] for shape in plot["layout"]["shapes"]] == pytest.approx(list(aligned.targets.values()))
     json.dumps(plot, allow_nan=False)
+
+
+def test_names_of_near_keypoints_stand_at_heights_of_their_own() -> None:
+    positions = {"onset": 50.0, "peak": 51.0, "offset": 52.0, "notch": 53.0, "far": 95.0}
+    layout = plot_keypoints(np.zeros((1, 100), np.float32), positions)["layout"]
+    assert [text["yshift"] for text in layout["annotations"]] == [0, 14, 28, 42, 0]
+    assert layout["margin"]["t"] == 8 + 4 * 14

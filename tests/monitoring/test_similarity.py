@@ -140,3 +140,10 @@ def test_an_index_survives_being_killed_while_it_is_written(tmp_path: Path) -> N
         last = len(index) // ROWS - 1
         np.testing.assert_array_equal(index.vectors(np.arange(last * ROWS, len(index))), block(last).embeddings_NE)
         assert index.names([len(index) - 1])["id"].to_list() == [f"{last}:{ROWS - 1}"]
+
+
+@pytest.mark.parametrize("places", [[-1], [4, 5], [999, 0]])
+def test_a_place_that_the_index_does_not_have_has_no_name(tmp_path: Path, places: list[int]) -> None:
+    index = extend_index(tmp_path, "model", embedded(unit(5, 4, 0), "a"))
+    with pytest.raises(ValueError, match=r"the index has no place -?\d+; allowed is 0 to 4"):
+        index.names(places)
