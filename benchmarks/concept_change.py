@@ -43,7 +43,7 @@ def follow(scene: Scene, strength: float) -> Followed:
     for after in range(1, MOST_BATCHES + 1):
         answer = scene.take(scene.delivery(LEARNED + after, changed))
         if answer.promoted is not None:
-            return Followed(strength, defect, after, waited, -scene.lost(answer.promoted))
+            return Followed(strength, defect, after, waited, -scene.lost(answer.promoted)["accuracy"])
         waited += answer.stopped_by == "corroboration"
         scene = scene if answer.after is None else answer.after
     return Followed(strength, defect, None, waited, 0.0)

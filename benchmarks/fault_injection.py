@@ -9,34 +9,27 @@ champion on 4,000 later rows as they really were. A run that was killed goes on 
 `--processes 2` takes two lines at a time. Writes benchmarks/out/fault_injection.json and .png.
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, replace
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.fault_summary import Planted, draw, is_bad, summary
+from benchmarks.fault_run import FaultRun, Rng, follow_up
+from benchmarks.fault_summary import Planted
 from benchmarks.pure_loop import LATER, LEARNED, ROWS, SCHEMA, Answer, Scene, mark, open_scene
-from benchmarks.results import FOLDER, write_json
-from data.files import write_whole
 from data.scenario import LINE_SENSORS, LINE_TEMPERATURES, Scenario
 from data.windows import make_samples
+from deployments.champion_checks import REGRESSION_POINTS
 from learning.candidate import Candidate
 from learning.config import TrainingConfig
 from learning.refresh import refresh
 from models.network import Network
 
-Rng = np.random.Generator
+MARGINS = {"accuracy": REGRESSION_POINTS}
 
 
 def _drawn(rng: Rng, *values: Any) -> Any:
@@ -168,16 +161,7 @@ def inject(scene: Scene, kind: str, rng: Rng) -> Planted:
         verdict = scene.judge(candidate, mark(delivery, LEARNED + 1))
         failed = ", ".join(check.name for check in verdict.checks if not check.passed)
         answer = Answer(candidate, "promoted") if verdict.passed else Answer(None, failed)
-    stopped_by, delivered = answer.stopped_by, 1
-    if answer.after is not None:
-        scene, delivered = answer.after, 2
-        answer = scene.take(scene.delivery(number + 1))
-    if answer.promoted is None:
-        return Planted(kind, what, stopped_by, None)
-    planted = Planted(kind, what, stopped_by, scene.lost(answer.promoted), None, delivered)
-    if not is_bad(planted):
-        return planted
-    return replace(planted, back_after=scene.taken_back_after(answer.promoted, number + delivered - 1))
+    return follow_up(scene, kind, what, answer, number, MARGINS)
 
 
 def _stretch(number: int, rng: Rng) -> dict[str, int]:
@@ -191,56 +175,7 @@ def _in_words(event: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def run(faults: int, lines: int, first_seed: int, kept: Path | None = None, processes: int = 1) -> list[Planted]:
-    """Kinds in turn, a line after the other; kept: a folder of lines that are done, from which a run goes on."""
-    started, found = time.perf_counter(), list[Planted]()
-    of_line = partial(run_line, faults, lines, first_seed, kept)
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        for planted in map(of_line, range(lines)) if processes == 1 else pool.map(of_line, range(lines)):
-            found += planted
-            bad = sum(map(is_bad, found))
-            print(f"{len(found):>6} faults, {bad} bad, {time.perf_counter() - started:,.0f} s", flush=True)
-    return found
-
-
-def run_line(faults: int, lines: int, first_seed: int, kept: Path | None, line: int) -> list[Planted]:
-    """The faults of one line, from its file in the folder if it is done."""
-    path = None if kept is None else kept / f"{first_seed + line}-{faults}-{lines}.json"
-    if path is not None and path.exists():
-        return [Planted(**planted) for planted in json.loads(path.read_text())]
-    scene = open_scene(first_seed + line)
-    found = [_inject(scene, first_seed, number, lines) for number in range(line, faults, lines)]
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps([asdict(planted) for planted in found]).encode())
-    return found
-
-
-def _inject(scene: Scene, first_seed: int, number: int, lines: int) -> Planted:
-    return inject(scene, KINDS[number // lines % len(KINDS)], np.random.default_rng((first_seed, number)))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=10_000)
-    parser.add_argument("--lines", type=int, default=40)
-    parser.add_argument("--first-seed", type=int, default=20_000)
-    parser.add_argument("--processes", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    kept = FOLDER / "fault_injection"
-    found = run(options.faults, options.lines, options.first_seed, kept, options.processes)
-    told = summary(found)
-    for kind, row in told["kinds"].items():
-        print(
-            f"{kind:<22} {row['faults']:>5} faults {row['promoted']:>5} promoted ({row['promoted_by_the_next']} by the "
-            f"next delivery) {row['bad']:>3} bad, most lost {row['most_lost']:+.3f}"
-        )
-    print(f"taken back after so many sound batches: {told['taken_back_after']}")
-    print(f"{told['bad']} bad promotions of {told['faults']:,} faults: at most {told['bound']:.4%}")
-    write_json("fault_injection", told)
-    draw(found, told)
-
+FAULTS = FaultRun("fault_injection", KINDS, MARGINS, open_scene, inject)
 
 if __name__ == "__main__":
-    main()
+    FAULTS.main(__doc__, faults=10_000, lines=40, first_seed=20_000)

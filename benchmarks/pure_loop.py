@@ -162,13 +162,13 @@ class Scene:
         )
         return gate.judge(GATE, "accuracy", evidence)
 
-    def lost(self, candidate: Candidate) -> float:
+    def lost(self, candidate: Candidate) -> dict[str, float]:
         """Points of accuracy that a candidate has less than the champion on rows as they really were."""
         before, after = (
             score("accuracy", predictions_of(c, self.truth), self.truth.targets_B.numpy())
             for c in (self.champion, candidate)
         )
-        return before - after
+        return {"accuracy": before - after}
 
     def taken_back_after(self, candidate: Candidate, number: int) -> int | None:
         """Sound batches after that one until the champion has proven to be better and serves again; None: never.

@@ -4,11 +4,13 @@ Shapes: B held-out rows.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.corroboration import CORROBORATION, corroborate
 from deployments.pipeline import GateConfig
 from deployments.verdict import Check, Judged, checked, margin
 from monitoring.comparison import FEWEST_BLOCKS, Floats, count_blocks, gain_bound, weighted_score
@@ -18,10 +20,6 @@ from monitoring.reliability import calibration_error
 REGRESSION_POINTS, REGRESSION_SHARE = 0.05, 0.1
 FORGETTING_POINTS, FORGETTING_SHARE = 0.02, 0.05
 """What a candidate may lose against the champion where the pipeline does not say, in points or as a share."""
-
-CORROBORATION = "corroboration"
-ALONE_SHARE = 0.5
-"""Of what may be forgotten, so much may be lost for the sake of the only new batch."""
 
 CALIBRATION_POINTS, CALIBRATION_DEVIATIONS = 0.1, 0.25
 """By how much its calibration error may exceed the champion's: of classes in points, of values in their deviations."""
@@ -68,73 +66,68 @@ def check_forgetting(config: GateConfig, metric: Metric, evidence: Judged) -> Ch
 def check_corroboration(config: GateConfig, metric: Metric, evidence: Judged) -> Check:
     """The clear loss on everything but one new batch, unless the other new ones bear that batch out.
 
-    In one batch a change of the target's meaning looks like wrong labels or a sensor's fault. New are those that the
-    champion has not learned from, and its evidence, in which they had no part, says how much the other rows count.
+    The champion's evidence, in which no new batch had a part, says how much the other rows count.
     """
     if evidence.before_B is None:
         raise ValueError("how much earlier rows counted for the champion is not known")
-    new = np.unique(evidence.batches_B[evidence.new_B]).tolist()
-    newest = [int(evidence.batches_B.max(initial=0))]
-    batches_B, before_B = evidence.batches_B, evidence.before_B
-    value = max(_counted_loss(metric, evidence, batches_B != one, before_B) for one in new or newest)
-    limit = _may_be_lost(config, metric, evidence, new)
-    passed = value <= limit or _borne_out(config, metric, evidence, new)
+    through = -1 if evidence.champion_through is None else evidence.champion_through
+    forgetting = margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+    regression = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
+    compared = _Rows(config, metric, evidence, evidence.before_B)
+    found = corroborate(compared, through, forgetting, regression)
+    new = ", ".join(str(batch) for batch in compared.batches if batch > through)
     text = (
         f"loss in {metric} against the champion on all held-out rows but one new batch's, by relevance before; one "
-        f"batch may be wrong: more waits for a second that bears it out (new: {', '.join(map(str, new)) or 'none'}); "
-        f"at most"
+        f"batch may be wrong: more waits for a second that bears it out (new: {new or 'none'}); at most"
     )
-    return checked(CORROBORATION, value, limit, passed, text)
+    return checked(CORROBORATION, found.value, found.limit, found.passed, text)
 
 
-def _may_be_lost(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> float:
-    """What learning the only new batch may cost elsewhere: nothing where it contradicts all others, or is not alone."""
-    if len(new) > 1 or _contradicts(config, metric, evidence, int(evidence.batches_B.max())):
-        return 0.0
-    return ALONE_SHARE * margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
+@dataclass(frozen=True)
+class _Rows:
+    """Candidate and champion on held-out rows, as `Compared` has it; before_B: how much each row counts."""
 
+    config: GateConfig
+    metric: Metric
+    evidence: Judged
+    before_B: Floats
 
-def _contradicts(config: GateConfig, metric: Metric, evidence: Judged, batch: int) -> bool:
-    """Whether the champion does worse on a batch than on any other, by more than a candidate may regress."""
-    limit = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
-    scores = {one: _champion_on(metric, evidence, one) for one in np.unique(evidence.batches_B).tolist()}
-    return all(gain(metric, scores[batch], scores[one]) < -limit for one in scores if one != batch)
+    @property
+    def batches(self) -> list[int]:
+        return np.unique(self.evidence.batches_B).tolist()
 
+    def loss_without(self, batch: int) -> float:
+        return _counted_loss(self.metric, self.evidence, self.evidence.batches_B != batch, self.before_B)
 
-def _champion_on(metric: Metric, evidence: Judged, batch: int) -> float:
-    rows_B = evidence.batches_B == batch
-    return weighted_score(metric, evidence.both[1][rows_B], evidence.targets_B[rows_B], np.ones(int(rows_B.sum())))
+    def gain_on(self, batch: int) -> float:
+        batches_B = self.evidence.batches_B
+        return _gain(self.metric, self.evidence, batches_B == batch, np.ones(len(batches_B)))
 
+    def gains_surely_on(self, batches: Sequence[int]) -> bool:
+        rows_B = np.isin(self.evidence.batches_B, batches)
+        if count_blocks(self.evidence.batches_B[rows_B]) < FEWEST_BLOCKS:
+            return False
+        candidate, champion = (predictions[rows_B] for predictions in self.evidence.both)
+        bound = gain_bound(
+            self.metric,
+            candidate,
+            champion,
+            self.evidence.targets_B[rows_B],
+            self.evidence.batches_B[rows_B],
+            np.ones(int(rows_B.sum())),
+            confidence=self.config.confidence,
+            resamples=self.config.resamples,
+            seed=self.evidence.seed,
+        )
+        return bound > 0
 
-def _borne_out(config: GateConfig, metric: Metric, evidence: Judged, new: Sequence[int]) -> bool:
-    """Whether the candidate gains on some of the newest batches but its best, together, with the pipeline's confidence.
+    def champion_lead(self, batch: int, other: int) -> float:
+        return gain(self.metric, self._champion_on(batch), self._champion_on(other))
 
-    A change that lasts holds in every batch since it began; those new ones that came before it need not gain.
-    """
-    return any(_gains_without_best(config, metric, evidence, new[first:]) for first in range(len(new) - 1))
-
-
-def _gains_without_best(config: GateConfig, metric: Metric, evidence: Judged, stretch: Sequence[int]) -> bool:
-    """Whether it gains so on a stretch of batches; where too few rows are left to tell, it does not."""
-    alike_B = np.ones(len(evidence.batches_B))
-    gains = [_gain(metric, evidence, evidence.batches_B == one, alike_B) for one in stretch]
-    best = stretch[int(np.argmax(gains))]
-    rest_B = np.isin(evidence.batches_B, stretch) & (evidence.batches_B != best)
-    if count_blocks(evidence.batches_B[rest_B]) < FEWEST_BLOCKS:
-        return False
-    candidate, champion = (predictions[rest_B] for predictions in evidence.both)
-    bound = gain_bound(
-        metric,
-        candidate,
-        champion,
-        evidence.targets_B[rest_B],
-        evidence.batches_B[rest_B],
-        alike_B[rest_B],
-        confidence=config.confidence,
-        resamples=config.resamples,
-        seed=evidence.seed,
-    )
-    return bound > 0
+    def _champion_on(self, batch: int) -> float:
+        rows_B = self.evidence.batches_B == batch
+        targets_B = self.evidence.targets_B[rows_B]
+        return weighted_score(self.metric, self.evidence.both[1][rows_B], targets_B, np.ones(len(targets_B)))
 
 
 def check_worst_rows(config: GateConfig, metric: Metric, evidence: Judged) -> Check:

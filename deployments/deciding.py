@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from deployments.champion_checks import CORROBORATION
 from deployments.champions import learned_through
+from deployments.corroboration import CORROBORATION
 from deployments.line import AnyLine
 from deployments.outcomes import WATCHED, Batch, Watched
 from deployments.setting_aside import faulty_batches

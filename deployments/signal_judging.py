@@ -4,57 +4,25 @@ Shapes: N held-out signals.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from data.signal_config import SignalHoldout
 from data.signals import Signals
 from deployments.champion_checks import FORGETTING_POINTS, FORGETTING_SHARE, REGRESSION_POINTS, REGRESSION_SHARE
+from deployments.corroboration import CORROBORATION
 from deployments.gate_checks import check_proof, checks_of_the_file
 from deployments.outcomes import Batch, Exported, Judged
 from deployments.representation_pipeline import RepresentationGate
-from deployments.signal_export import SignalModel
+from deployments.signal_corroboration import check_signal_corroboration
+from deployments.signal_evidence import SignalEvidence, bounds_of, known_score, weigh
 from deployments.signal_learning import held_out_signals
 from deployments.signal_line import SignalLine
 from deployments.signal_versions import SignalVersion, represent_with, signal_champion_of, signal_version_of
-from deployments.verdict import Check, Verdict, at_most, checked, closed, margin
+from deployments.verdict import Check, Verdict, at_most, checked, closed, failed, margin
 from monitoring.performance import LOWER_IS_BETTER, SignalMetric, gain
-from monitoring.representation import SignalScores, chance, gain_bounds, score_signals
-
-ENOUGH_SIGNALS = 20
-
-
-@dataclass(frozen=True)
-class SignalEvidence:
-    """What the gate knows.
-
-    learned: how many of the candidate's remembered signals are of a session (or element) that is held out. wealth: what
-    a stake of 1 on the candidate has become in the shadow.
-    """
-
-    signals: Signals
-    candidate: SignalScores
-    champion: SignalScores | None
-    learned: int
-    latency_ms: float
-    size_mb: float
-    parity_error: float
-    seed: int
-    wealth: float = 0.0
-
-    def latest_N(self, metric: SignalMetric) -> NDArray[np.bool_]:
-        """Signals of the newest batches in which `ENOUGH_SIGNALS` have a value of the metric.
-
-        A small batch may hold out no session at all, or nobody may have annotated it.
-        """
-        known_N = ~np.isnan(self.candidate.values[metric]).all(1)
-        latest_N, batches_N = np.zeros(len(self.signals), np.bool_), self.signals.batches_N
-        for batch in np.unique(batches_N)[::-1]:
-            if (latest_N & known_N).sum() >= ENOUGH_SIGNALS:
-                break
-            latest_N |= batches_N == batch
-        return latest_N & known_N
+from monitoring.representation import SignalScores, chance
 
 
 def judge_signals(line: SignalLine, batch: Batch, exported: Exported, wealth: float = 0.0) -> Judged:
@@ -69,9 +37,12 @@ def judge_signals(line: SignalLine, batch: Batch, exported: Exported, wealth: fl
         by = line.config.data.holdout.by
         text = f"no {by} was held out of {batch.number} batches, so nothing can be judged; raise data.holdout.share"
         return Judged(Verdict(False, (Check("held_out", None, None, False, text),)), None, False, compared_with)
-    evidence = replace(_evidence(line, held_out, candidate, champion, exported.parity_error), wealth=wealth)
+    try:
+        evidence = replace(_evidence(line, batch, held_out, candidate, champion, exported.parity_error), wealth=wealth)
+    except ValueError as error:  # an embedding or a position that is not finite
+        return Judged(Verdict(False, (failed("scores", error),)), None, False, compared_with)
     verdict = judge(line.config.gate, evidence)
-    metric, holds = line.config.metric, champion is not None and _holds(line.config.gate, evidence)
+    metric, holds = line.config.metric, champion is not None and champion_holds(line.config.gate, evidence)
     return Judged(verdict, evidence.candidate.score(metric, evidence.latest_N(metric)), holds, compared_with)
 
 
@@ -91,6 +62,7 @@ def judge(config: RepresentationGate, evidence: SignalEvidence) -> Verdict:
         checks["not_worse"] = lambda: _not_worse(metric, evidence, champion)
         checks["regression"] = lambda: _regression(config, evidence, champion)
         checks["forgetting"] = lambda: _forgetting(config, evidence, champion)
+        checks[CORROBORATION] = lambda: check_signal_corroboration(config, evidence, champion)
         for name in evidence.candidate.values:
             if name != metric and evidence.candidate.score(name) is not None:
                 checks[f"loss_{name}"] = lambda name=name: _clear_loss(config, name, evidence, champion)
@@ -102,29 +74,34 @@ def judge(config: RepresentationGate, evidence: SignalEvidence) -> Verdict:
 
 
 def _evidence(
-    line: SignalLine, held_out: Signals, candidate: SignalVersion, champion: SignalVersion | None, parity_error: float
+    line: SignalLine,
+    batch: Batch,
+    held_out: Signals,
+    candidate: SignalVersion,
+    champion: SignalVersion | None,
+    parity_error: float,
 ) -> SignalEvidence:
-    gate = line.config.gate
-
-    def scores(model: SignalModel) -> SignalScores:
-        found = represent_with(model, held_out)
-        return score_signals(found.embeddings_NE, found.positions, held_out, gate.within, judges=gate.judges)
-
-    return SignalEvidence(
+    versions = [candidate] if champion is None else [candidate, champion]
+    made = [represent_with(version.model, held_out) for version in versions]
+    # A request stands at the newest batch, which the champion may have learned from: its held-out signals judge.
+    through = None if champion is None else min(champion.trained_through, batch.number - 1)
+    return weigh(
+        line.config.gate,
         held_out,
-        scores(candidate.model),
-        None if champion is None else scores(champion.model),
-        _remembered(line, candidate.memory, held_out),
-        candidate.model.latency_ms(held_out.longest()),
-        len(candidate.onnx) / 1e6,
-        parity_error,
-        line.config.training.seed,
+        made[0],
+        None if champion is None else made[1],
+        champion_through=through,
+        learned=count_remembered(candidate.memory, held_out, line.config.data.holdout),
+        latency_ms=candidate.model.latency_ms(held_out.longest()),
+        size_mb=len(candidate.onnx) / 1e6,
+        parity_error=parity_error,
+        seed=line.config.training.seed,
     )
 
 
-def _remembered(line: SignalLine, memory: Signals, held_out: Signals) -> int:
+def count_remembered(memory: Signals, held_out: Signals, holdout: SignalHoldout) -> int:
     """Signals in the memory whose session, or element, is held out."""
-    by_session = line.config.data.holdout.by == "session"
+    by_session = holdout.by == "session"
     kept, held = (
         [*zip(s.element_ids_N.tolist(), s.session_ids_N.tolist() if by_session else [""] * len(s), strict=True)]
         for s in (memory, held_out)
@@ -135,7 +112,7 @@ def _remembered(line: SignalLine, memory: Signals, held_out: Signals) -> int:
 
 def _threshold(metric: SignalMetric, limit: float, evidence: SignalEvidence) -> Check:
     latest_N = evidence.latest_N(metric)
-    value = _known(evidence.candidate, metric, latest_N)
+    value = known_score(evidence.candidate, metric, latest_N)
     passed = value <= limit if metric in LOWER_IS_BETTER else value >= limit
     text = f"{metric} on {int(latest_N.sum())} held-out signals; needed is"
     return checked(f"threshold_{metric}", value, limit, passed, text)
@@ -143,7 +120,7 @@ def _threshold(metric: SignalMetric, limit: float, evidence: SignalEvidence) -> 
 
 def _baseline(config: RepresentationGate, evidence: SignalEvidence) -> Check:
     metric = config.metric
-    value, asked_N = _known(evidence.candidate, metric), np.ones(len(evidence.signals), np.bool_)
+    value, asked_N = known_score(evidence.candidate, metric), np.ones(len(evidence.signals), np.bool_)
     limit = chance(metric, evidence.signals, asked_N, config.within)
     if limit is None:
         raise ValueError(f"no held-out signal has a {metric}")
@@ -153,14 +130,14 @@ def _baseline(config: RepresentationGate, evidence: SignalEvidence) -> Check:
 
 
 def _not_worse(metric: SignalMetric, evidence: SignalEvidence, champion: SignalScores) -> Check:
-    value = gain(metric, _known(evidence.candidate, metric), _known(champion, metric))
+    value = gain(metric, known_score(evidence.candidate, metric), known_score(champion, metric))
     text = f"gain in {metric} over the champion on all {len(evidence.signals)} held-out signals; at least"
     return checked("not_worse", value, 0.0, value >= 0, text)
 
 
 def _regression(config: RepresentationGate, evidence: SignalEvidence, champion: SignalScores) -> Check:
     limit = margin(config.max_regression, config.metric, REGRESSION_POINTS, REGRESSION_SHARE)
-    value, _ = _bounds(config, config.metric, evidence, champion)
+    value, _ = bounds_of(config, config.metric, evidence, evidence.candidate, champion)
     text = f"gain in {config.metric} over the champion that is exceeded with {config.confidence:.0%} confidence"
     return checked("regression", value, -limit, value >= -limit, f"{text}; at least")
 
@@ -171,7 +148,7 @@ def _forgetting(config: RepresentationGate, evidence: SignalEvidence, champion: 
     earlier_N = batches_N < batches_N.max()
     if not earlier_N.any():
         raise ValueError("no held-out signals are kept from earlier batches")
-    new, old = (_known(scores, metric, earlier_N) for scores in (evidence.candidate, champion))
+    new, old = (known_score(scores, metric, earlier_N) for scores in (evidence.candidate, champion))
     value, limit = -gain(metric, new, old), margin(config.max_forgetting, metric, FORGETTING_POINTS, FORGETTING_SHARE)
     text = f"loss in {metric} against the champion on {int(earlier_N.sum())} held-out signals of earlier batches"
     return checked("forgetting", value, limit, value <= limit, f"{text}; at most")
@@ -182,28 +159,12 @@ def _clear_loss(
 ) -> Check:
     """A loss on another metric counts where it is clear: what is gained at most, with confidence, is a loss."""
     limit = margin(config.max_regression, metric, REGRESSION_POINTS, REGRESSION_SHARE)
-    _, value = _bounds(config, metric, evidence, champion)
+    _, value = bounds_of(config, metric, evidence, evidence.candidate, champion)
     text = f"gain in {metric} over the champion that is not exceeded with {config.confidence:.0%} confidence; at least"
     return checked(f"loss_{metric}", value, -limit, value >= -limit, text)
 
 
-def _bounds(
-    config: RepresentationGate, metric: SignalMetric, evidence: SignalEvidence, champion: SignalScores
-) -> tuple[float, float]:
-    signals = evidence.signals
-    units_N = signals.sessions_N if config.resample == "session" else signals.elements_N
-    return gain_bounds(
-        metric,
-        evidence.candidate,
-        champion,
-        units_N,
-        confidence=config.confidence,
-        resamples=config.resamples,
-        seed=evidence.seed,
-    )
-
-
-def _holds(config: RepresentationGate, evidence: SignalEvidence) -> bool:
+def champion_holds(config: RepresentationGate, evidence: SignalEvidence) -> bool:
     """Whether the champion itself would still pass the thresholds on the new hold-outs."""
     assert evidence.champion is not None, "the caller asked"
     of_champion = replace(evidence, candidate=evidence.champion)
@@ -212,12 +173,3 @@ def _holds(config: RepresentationGate, evidence: SignalEvidence) -> bool:
     return metric_known and all(
         closed(m, lambda m=m, limit=limit: _threshold(m, limit, of_champion)).passed for m, limit in limits
     )
-
-
-def _known(scores: SignalScores, metric: SignalMetric, chosen_N: NDArray[np.bool_] | None = None) -> float:
-    found = scores.score(metric, chosen_N)
-    if found is None:
-        raise ValueError(
-            f"no held-out signal has a {metric}: keypoints must be annotated, elements held out in two sessions"
-        )
-    return found

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from data.signal_config import SignalSchema
 from deployments.outcomes import Batch, Watched
 from deployments.setting_aside import RELEASE, faulty_batches
 from deployments.signal_line import SignalLine
@@ -26,7 +27,7 @@ def triage_stored_signals(line: SignalLine, batch: Batch, watched: Watched) -> T
     elements = rows[line.schema.element].unique(maintain_order=True).to_list()
     new = [] if known is None else [element for element in elements if element not in known]
     moved = watched.drift.summary if watched.drift is not None and watched.drift.drifted else None
-    found = triage_signals(line.schema.channels, before, _described(line, rows), new, moved)
+    found = triage_signals(line.schema.channels, before, describe_channels(rows, line.schema), new, moved)
     row_N = rows["lehr_row"].to_list()
     by_file = tuple(replace(part, first=row_N[part.first], last=row_N[part.last]) for part in found.set_aside)
     return replace(found, set_aside=by_file)
@@ -40,11 +41,11 @@ def _earlier(line: SignalLine, batch: Batch) -> Described | None:
     if not sound:
         return None
     rows = line.store.read(range(sound[0], batch.number)).filter(pl.col("lehr_batch").is_in(sound))
-    return _described(line, rows)
+    return describe_channels(rows, line.schema)
 
 
-def _described(line: SignalLine, rows: pl.DataFrame) -> Described:
-    schema = line.schema
+def describe_channels(rows: pl.DataFrame, schema: SignalSchema) -> Described:
+    """What the channels of stored signals read."""
     still = pl.element().diff().drop_nulls() == 0
     figures = {
         "means": [pl.col(c).list.mean() for c in schema.channels],

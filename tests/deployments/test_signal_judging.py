@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from data.signals import Signals, make_signals
 from deployments.representation_pipeline import RepresentationGate
-from deployments.signal_judging import SignalEvidence, judge
+from deployments.signal_evidence import Both, SignalEvidence
+from deployments.signal_judging import judge
 from monitoring.performance import SignalMetric
 from monitoring.representation import SignalScores, score_signals
 
@@ -30,7 +32,34 @@ def scores(signals: Signals, scatter: float, error: float, seed: int, within: fl
 
 
 def evidence(candidate: SignalScores, champion: SignalScores | None, signals: Signals) -> SignalEvidence:
-    return SignalEvidence(signals, candidate, champion, 0, 1.0, 1.0, 1e-6, 0)
+    return newest_is_new(SignalEvidence(signals, candidate, champion, None, {}, 0, 1.0, 1.0, 1e-6, 0), 1)
+
+
+def newest_is_new(given: SignalEvidence, batches: int) -> SignalEvidence:
+    """The champion has not learned from so many of the newest batches."""
+    numbers_N, newest = given.signals.batches_N, int(given.signals.batches_N.max())
+    if given.champion is None:
+        return given
+    both, new = (given.candidate, given.champion), range(newest - batches + 1, newest + 1)
+    without = {batch: Both(*(among(scores, numbers_N != batch) for scores in both)) for batch in new}
+    return replace(given, champion_through=newest - batches, without=without)
+
+
+def among(scores: SignalScores, chosen_N: NDArray[np.bool_]) -> SignalScores:
+    return SignalScores({m: np.where(chosen_N[:, None], values, np.nan) for m, values in scores.values.items()})
+
+
+def mixed(old_N: NDArray[np.bool_], old: SignalScores, new: SignalScores) -> SignalScores:
+    """Of a version that does as well as one network on old signals, as another on the rest."""
+    return SignalScores({m: np.where(old_N[:, None], old.values[m], new.values[m]) for m in old.values})
+
+
+def with_keypoints(scores: SignalScores, keypoints: dict[SignalMetric, NDArray[np.float64]]) -> SignalScores:
+    return SignalScores({m: keypoints.get(m, values) for m, values in scores.values.items()})
+
+
+def keypoints_of(scores: SignalScores) -> dict[SignalMetric, NDArray[np.float64]]:
+    return {name: scores.values[name] for name in KEYPOINT_METRICS}
 
 
 KEYPOINT_METRICS: tuple[SignalMetric, ...] = ("keypoint_mae", "keypoint_median", "keypoint_p90", "keypoint_within")
@@ -53,8 +82,10 @@ def test_a_good_first_candidate_passes_and_a_collapsed_one_does_not(seed: int) -
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_worse_candidate_is_refused_and_a_better_one_passes(seed: int) -> None:
+    """Keypoints are the same: of two networks that err apart, one is clearly better by chance for a seed in ten."""
     signals = held_out(seed)
     good, bad = scores(signals, 0.4, 1, seed), scores(signals, 1.2, 1, seed + 100)
+    bad = with_keypoints(bad, keypoints_of(good))
     refused = failed(GATE, evidence(bad, good, signals))
     assert {"not_worse", "regression", "forgetting"} <= refused
     assert failed(GATE, evidence(good, bad, signals)) == set()
@@ -65,7 +96,8 @@ def test_a_worse_candidate_is_refused_and_a_better_one_passes(seed: int) -> None
 def test_a_clear_loss_on_another_metric_refuses(seed: int) -> None:
     signals = held_out(seed)
     before, blurred = scores(signals, 0.4, 1, seed), scores(signals, 0.4, 3, seed)
-    assert failed(GATE, evidence(blurred, before, signals)) <= {f"loss_{metric}" for metric in KEYPOINT_METRICS}
+    allowed = {"corroboration", *(f"loss_{metric}" for metric in KEYPOINT_METRICS)}
+    assert failed(GATE, evidence(blurred, before, signals)) <= allowed
     assert "loss_keypoint_mae" in failed(GATE, evidence(blurred, before, signals))
 
 
@@ -110,3 +142,40 @@ def test_with_the_appetite_proof_a_candidate_shows_it_in_the_shadow_first() -> N
     assert failed(proof, beside) == {"proof"}
     assert failed(proof, replace(beside, wealth=25.0)) == set()
     assert failed(proof, evidence(good, None, signals)) == set(), "the first has nobody to prove it against"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("scatter", "error"), [(0.4, 1.5), (0.7, 1.0)])
+def test_one_wrong_batch_carries_neither_keypoints_nor_ids(seed: int, scatter: float, error: float) -> None:
+    """What it gains there is far more than what it loses on each other."""
+    signals = in_four_batches(seed)
+    old_N = signals.batches_N < 4
+    sound, worse, lost = (scores(signals, *of, seed) for of in ((0.4, 1.0), (scatter, error), (2.0, 30.0)))
+    champion, candidate = mixed(old_N, sound, lost), mixed(old_N, worse, sound)
+    assert "corroboration" in failed(GATE, evidence(candidate, champion, signals))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_second_batch_bears_out_may_cost_old_ones(seed: int) -> None:
+    signals = in_four_batches(seed)
+    old_N = signals.batches_N < 3
+    sound, worse, lost = (scores(signals, 0.4, error, seed) for error in (1.0, 1.2, 8.0))
+    found = evidence(mixed(old_N, worse, sound), mixed(old_N, sound, lost), signals)
+    assert "corroboration" not in failed(GATE, newest_is_new(found, 2))
+    third_alone = signals.batches_N != 4
+    alone = evidence(mixed(third_alone, worse, sound), mixed(third_alone, sound, lost), signals)
+    assert "corroboration" in failed(GATE, newest_is_new(alone, 2))
+
+
+def test_a_new_batch_that_nobody_annotated_says_nothing_of_keypoints() -> None:
+    signals = in_four_batches(0)
+    told, new_N = scores(signals, 0.4, 1, 0), signals.batches_N == 4
+    hidden = among(told, ~new_N)
+    same = with_keypoints(told, keypoints_of(hidden))
+    assert failed(GATE, evidence(same, same, signals)) == set()
+    assert failed(GATE, replace(evidence(same, same, signals), champion_through=None)) == {"corroboration"}
+
+
+def in_four_batches(seed: int) -> Signals:
+    signals = held_out(seed)
+    return replace(signals, batches_N=1 + np.arange(len(signals)) // EACH % SESSIONS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.concept_change import follow
-from benchmarks.fault_injection import KINDS, inject, run
+from benchmarks.fault_injection import FAULTS, KINDS, MARGINS, inject
 from benchmarks.fault_summary import Planted, bound, is_bad, summary
 from benchmarks.pure_loop import Scene, open_scene
 
@@ -16,8 +16,8 @@ def scene() -> Scene:
 
 
 def test_of_some_faults_of_every_kind_none_promotes_a_worse_version() -> None:
-    found = run(faults=24, lines=1, first_seed=300)
-    told = summary(found)
+    found = FAULTS.run(faults=24, lines=1, first_seed=300)
+    told = summary(found, MARGINS)
     assert told["faults"] == 24
     assert {kind: row["faults"] for kind, row in told["kinds"].items()} == dict.fromkeys(KINDS, 2)
     assert told["bad"] == 0, told["worst_promotions"]
@@ -38,8 +38,8 @@ def test_a_change_that_lasts_is_followed_but_not_for_one_batch(scene: Scene) -> 
 
 
 def test_a_bad_promotion_is_one_beyond_the_gates_margin() -> None:
-    assert not is_bad(Planted("stuck", "", "gate", None))
-    assert not is_bad(Planted("stuck", "", "promoted", 0.04))
-    assert is_bad(Planted("stuck", "", "promoted", 0.06))
+    assert not is_bad(Planted("stuck", "", "gate", None), MARGINS)
+    assert not is_bad(Planted("stuck", "", "promoted", {"accuracy": 0.04}), MARGINS)
+    assert is_bad(Planted("stuck", "", "promoted", {"accuracy": 0.06}), MARGINS)
     assert bound(0, 10_000) == pytest.approx(3e-4, rel=0.01), "the rule of three"
     assert bound(3, 100) == pytest.approx(0.0757, abs=0.001)
