@@ -27,7 +27,7 @@ from models.config import ModelConfig
 from models.network import Network, build_network
 
 HELD_OUT_BLOCKS, HELD_OUT_EVERY = 25, 5
-LEAST_SAMPLES, LEAST_LEARNED = 50, 20
+LEAST_SAMPLES, LEAST_LEARNED = 50, 10
 SCORED_AT_ONCE = 4096
 
 _NETWORKS: tuple[type[Any], ...] = get_args(get_args(ModelConfig)[0])
