@@ -61,7 +61,9 @@ def tune(
     settings = settings_at(home)
     name, ledger = ledger_of(pipeline, home)
     if source is None and ledger.schema(name) is None:
-        raise ValueError(f"nothing is stored of the pipeline {name}: `lehr run` it first, or search on files with --source")
+        raise ValueError(
+            f"nothing is stored of the pipeline {name}: `lehr run` it first, or search on files with --source"
+        )
     keep_quiet(settings)
     from flows.tune_model import tune_model
 
