@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.fault_run import FaultRun, Rng, follow_up
+from benchmarks.fault_run import FaultRun, Rng, damage, drawn, follow_up
 from benchmarks.fault_summary import Planted
 from benchmarks.pure_loop import LATER, LEARNED, ROWS, SCHEMA, Answer, Scene, mark, open_scene
 from data.scenario import LINE_SENSORS, LINE_TEMPERATURES, Scenario
@@ -32,16 +32,12 @@ from models.network import Network
 MARGINS = {"accuracy": REGRESSION_POINTS}
 
 
-def _drawn(rng: Rng, *values: Any) -> Any:
-    return values[int(rng.integers(len(values)))]
-
-
 def _sensor(rng: Rng) -> str:
-    return _drawn(rng, *LINE_SENSORS)
+    return drawn(rng, *LINE_SENSORS)
 
 
 def _signed(rng: Rng, *sizes: float) -> float:
-    return float(_drawn(rng, *sizes) * rng.choice([-1.0, 1.0]))
+    return float(drawn(rng, *sizes) * rng.choice([-1.0, 1.0]))
 
 
 def _swap(rng: Rng) -> dict[str, Any]:
@@ -51,19 +47,19 @@ def _swap(rng: Rng) -> dict[str, Any]:
 
 EVENTS: Mapping[str, Callable[[Rng], dict[str, Any]]] = {
     "stuck": lambda rng: {"kind": "stuck", "sensor": _sensor(rng)},
-    "noisy": lambda rng: {"kind": "noisy", "sensor": _sensor(rng), "strength": _drawn(rng, 0.5, 1.0, 2.0, 4.0, 8.0)},
+    "noisy": lambda rng: {"kind": "noisy", "sensor": _sensor(rng), "strength": drawn(rng, 0.5, 1.0, 2.0, 4.0, 8.0)},
     "offset": lambda rng: {"kind": "offset", "sensor": _sensor(rng), "strength": _signed(rng, 0.5, 1.0, 2.0, 4.0, 8.0)},
     "scaled": lambda rng: {
-        "kind": "scaled", "sensor": _sensor(rng), "strength": _drawn(rng, 0.1, 0.9, 0.97, 1.03, 1.1, 10.0),
+        "kind": "scaled", "sensor": _sensor(rng), "strength": drawn(rng, 0.1, 0.9, 0.97, 1.03, 1.1, 10.0),
     },
     "swapped": _swap,
     "missing": lambda rng: {
-        "kind": "missing", "sensor": _drawn(rng, None, _sensor(rng)), "strength": _drawn(rng, 0.1, 0.3, 0.6, 1.0),
+        "kind": "missing", "sensor": drawn(rng, None, _sensor(rng)), "strength": drawn(rng, 0.1, 0.3, 0.6, 1.0),
     },
-    "wrong units": lambda rng: {"kind": "fahrenheit", "sensor": _drawn(rng, None, *LINE_TEMPERATURES)},
+    "wrong units": lambda rng: {"kind": "fahrenheit", "sensor": drawn(rng, None, *LINE_TEMPERATURES)},
     "poisoned labels": lambda rng: {
-        "kind": "poisoned_labels", "strength": _drawn(rng, 0.1, 0.2, 0.4, 0.7, 1.0),
-        "to": _drawn(rng, None, "ok", "crack", "bubble", "chip"),
+        "kind": "poisoned_labels", "strength": drawn(rng, 0.1, 0.2, 0.4, 0.7, 1.0),
+        "to": drawn(rng, None, "ok", "crack", "bubble", "chip"),
     },
 }  # fmt: skip
 """What happens on the line; the rest is done to a sound delivery, or to a candidate of one."""
@@ -71,10 +67,10 @@ EVENTS: Mapping[str, Callable[[Rng], dict[str, Any]]] = {
 
 def _repeat(delivery: pl.DataFrame, rng: Rng) -> tuple[pl.DataFrame, str]:
     """A stretch of rows again and again in place of others, or rows that come out of order."""
-    share, first = float(_drawn(rng, 0.1, 0.3, 0.6)), int(rng.integers(ROWS // 2))
+    share, first = float(drawn(rng, 0.1, 0.3, 0.6)), int(rng.integers(ROWS // 2))
     places = np.arange(ROWS)
     if rng.random() < 0.5:
-        length = int(_drawn(rng, 1, 10, 50))
+        length = int(drawn(rng, 1, 10, 50))
         hit = slice(first, min(ROWS, first + int(share * ROWS)))
         places[hit] = first + np.arange(hit.stop - hit.start) % length
         return delivery[places], f"{length} rows repeated over {share:.0%}"
@@ -84,7 +80,7 @@ def _repeat(delivery: pl.DataFrame, rng: Rng) -> tuple[pl.DataFrame, str]:
 
 def _shift(delivery: pl.DataFrame, rng: Rng) -> tuple[pl.DataFrame, str]:
     """Labels that belong to rows before or after."""
-    rows = int(_drawn(rng, -50, -10, -3, -1, 1, 3, 10, 50))
+    rows = int(drawn(rng, -50, -10, -3, -1, 1, 3, 10, 50))
     moved = delivery["defect"].gather((np.arange(ROWS) - rows) % ROWS)
     return delivery.with_columns(moved), f"labels {rows:+d} rows"
 
@@ -95,7 +91,7 @@ TAMPERED = {"repeated or late rows": _repeat, "shifted labels": _shift}
 def _corrupt(scene: Scene, delivery: pl.DataFrame, rng: Rng) -> tuple[Candidate, str]:
     """An honest candidate whose weights were hit on their way."""
     candidate = scene.learn(mark(delivery, LEARNED + 1))
-    how = str(_drawn(rng, "bits", "noise", "zeros", "classes", "scale", "not a number"))
+    how = str(drawn(rng, "bits", "noise", "zeros", "classes", "scale", "not a number"))
     network = deepcopy(candidate.network)
     with torch.no_grad():
         _hit(network, how, rng)
@@ -103,34 +99,19 @@ def _corrupt(scene: Scene, delivery: pl.DataFrame, rng: Rng) -> tuple[Candidate,
 
 
 def _hit(network: Network, how: str, rng: Rng) -> None:
-    weights = [weight for weight in network.parameters() if weight.dim() == 2]
-    weight = weights[int(rng.integers(len(weights)))]
-    rows = int(rng.integers(weight.shape[0]))
-    match how:
-        case "bits":
-            flat = weight.view(-1).view(torch.int32)
-            places = torch.from_numpy(rng.integers(0, flat.numel(), int(_drawn(rng, 1, 8, 64))))
-            flat[places] ^= 1 << int(rng.integers(20, 31))
-        case "noise":
-            noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape))).float()
-            weight.add_(noise * weight.std() * float(_drawn(rng, 0.3, 1.0, 3.0)))
-        case "zeros":
-            weight[rows:].zero_()
-        case "classes":
-            head = network.head
-            head.weight.copy_(head.weight.roll(1, 0))
-            head.bias.copy_(head.bias.roll(1, 0))
-        case "scale":
-            weight.mul_(float(_drawn(rng, -1.0, 0.1, 10.0, 1e3)))
-        case _:
-            weight[rows, 0] = torch.nan
+    if how == "classes":
+        head = network.head
+        head.weight.copy_(head.weight.roll(1, 0))
+        head.bias.copy_(head.bias.roll(1, 0))
+    else:
+        damage([weight for weight in network.parameters() if weight.dim() == 2], how, rng)
 
 
 def _overfit(scene: Scene, delivery: pl.DataFrame, rng: Rng) -> tuple[Candidate, str]:
     """An honest candidate that went on learning a few rows of the new batch by heart."""
     marked = mark(delivery, LEARNED + 1)
     candidate = scene.learn(marked)
-    rows, rounds = int(_drawn(rng, 5, 20, 60)), int(_drawn(rng, 2, 5, 10))
+    rows, rounds = int(drawn(rng, 5, 20, 60)), int(drawn(rng, 2, 5, 10))
     train = make_samples(marked.filter(pl.col("lehr_split") == "train"), SCHEMA, 1, scene.classes)
     few = train.take(torch.from_numpy(rng.permutation(len(train))[:rows].copy()))
     network = deepcopy(candidate.network)
@@ -166,7 +147,7 @@ def inject(scene: Scene, kind: str, rng: Rng) -> Planted:
 
 def _stretch(number: int, rng: Rng) -> dict[str, int]:
     """The whole batch, or its last part."""
-    sound = int(_drawn(rng, 0, 0.25, 0.5) * ROWS)
+    sound = int(drawn(rng, 0, 0.25, 0.5) * ROWS)
     return {"start": (number - 1) * ROWS + sound, "duration": ROWS - sound}
 
 

@@ -7,7 +7,7 @@ signals.
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.fault_summary import SOUND, Planted, draw, is_bad, summary
 from benchmarks.results import FOLDER, write_json
@@ -113,6 +114,33 @@ class FaultRun:
         print(f"{told['bad']} bad promotions of {told['faults']:,} faults: at most {told['bound']:.4%}")
         write_json(self.name, told)
         draw(self.name, found, told)
+
+
+def drawn(rng: Rng, *values: Any) -> Any:
+    """One of the values."""
+    return values[int(rng.integers(len(values)))]
+
+
+def damage(weights: Sequence[Tensor], how: str, rng: Rng) -> None:
+    """Hit one of the weights, matrices or more, in place, as on their way to somewhere."""
+    weight = weights[int(rng.integers(len(weights)))]
+    rows = int(rng.integers(weight.shape[0]))
+    match how:
+        case "bits":
+            flat = weight.view(-1).view(torch.int32)
+            places = torch.from_numpy(rng.integers(0, flat.numel(), int(drawn(rng, 1, 8, 64))))
+            flat[places] ^= 1 << int(rng.integers(20, 31))
+        case "noise":
+            noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape))).float()
+            weight.add_(noise * weight.std() * float(drawn(rng, 0.3, 1.0, 3.0)))
+        case "zeros":
+            weight[rows:].zero_()
+        case "scale":
+            weight.mul_(float(drawn(rng, -1.0, 0.1, 10.0, 1e3)))
+        case "not a number":
+            weight[rows].view(-1)[0] = torch.nan
+        case _:
+            raise ValueError(f"weights are not hit by {how}")
 
 
 def follow_up(

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.fault_run import FaultRun, Rng, follow_up
+from benchmarks.fault_run import FaultRun, Rng, damage, drawn, follow_up
 from benchmarks.fault_summary import SOUND, Planted
 from benchmarks.signal_loop import LATER, LEARNED, SCHEMA, Answer, Scene, Version, failed, mark, open_scene
 from data.signal_checks import BATCH, signals_frame, signals_of
@@ -32,20 +32,16 @@ Tampered = tuple[Signals, str]
 Mask = NDArray[np.bool_]
 
 
-def _drawn(rng: Rng, *values: Any) -> Any:
-    return values[int(rng.integers(len(values)))]
-
-
 def _hit(signals: Signals, rng: Rng) -> Mask:
     """All signals, or those of a share of sessions."""
-    share = float(_drawn(rng, 0.3, 0.6, 1.0, 1.0))
+    share = float(drawn(rng, 0.3, 0.6, 1.0, 1.0))
     sessions = np.unique(signals.sessions_N)
     return np.isin(signals.sessions_N, rng.permutation(sessions)[: max(1, round(share * len(sessions)))])
 
 
 def _shift(signals: Signals, rng: Rng, _: Scene) -> Tampered:
-    samples = float(_drawn(rng, 0.5, 1.0, 2.0, 4.0, 8.0)) * float(rng.choice([-1.0, 1.0]))
-    names = _drawn(rng, [*signals.keypoints], [str(_drawn(rng, *signals.keypoints))])
+    samples = float(drawn(rng, 0.5, 1.0, 2.0, 4.0, 8.0)) * float(rng.choice([-1.0, 1.0]))
+    names = drawn(rng, [*signals.keypoints], [str(drawn(rng, *signals.keypoints))])
     hit_N, moved = _hit(signals, rng), dict(signals.keypoints)
     for name in names:
         moved[name] = np.where(hit_N, _inside(moved[name] + samples, signals), moved[name]).astype(np.float32)
@@ -68,7 +64,7 @@ def _swap_keypoints(signals: Signals, rng: Rng, _: Scene) -> Tampered:
 
 
 def _random_keypoints(signals: Signals, rng: Rng, _: Scene) -> Tampered:
-    hit_N, spread = _hit(signals, rng), float(_drawn(rng, 2.0, 6.0, np.inf))
+    hit_N, spread = _hit(signals, rng), float(drawn(rng, 2.0, 6.0, np.inf))
     found: dict[str, NDArray[np.float32]] = {}
     for name, told_N in signals.keypoints.items():
         anywhere_N = rng.uniform(0, 1, len(signals)) * (signals.lengths_N - 1)
@@ -80,7 +76,7 @@ def _random_keypoints(signals: Signals, rng: Rng, _: Scene) -> Tampered:
 def _permute_elements(signals: Signals, rng: Rng, _: Scene) -> Tampered:
     """Elements that bear one another's names, some or all of them, or signals at random."""
     names = np.unique(signals.element_ids_N)
-    count = int(_drawn(rng, 2, 4, len(names)))
+    count = int(drawn(rng, 2, 4, len(names)))
     ids_N = signals.element_ids_N.copy()
     if rng.random() < 0.3:
         hit_N = _hit(signals, rng)
@@ -93,13 +89,13 @@ def _permute_elements(signals: Signals, rng: Rng, _: Scene) -> Tampered:
 
 
 def _one_element(signals: Signals, rng: Rng, _: Scene) -> Tampered:
-    name, hit_N = str(_drawn(rng, signals.element_ids_N[0], "unknown")), _hit(signals, rng)
+    name, hit_N = str(drawn(rng, signals.element_ids_N[0], "unknown")), _hit(signals, rng)
     ids_N = np.where(hit_N, name, signals.element_ids_N)
     return replace(signals, element_ids_N=ids_N), f"all {name} in {hit_N.mean():.0%}"
 
 
 def _wrong_sessions(signals: Signals, rng: Rng, scene: Scene) -> Tampered:
-    how, ids_N = str(_drawn(rng, "shuffled", "one", "each its own", "old")), signals.session_ids_N
+    how, ids_N = str(drawn(rng, "shuffled", "one", "each its own", "old")), signals.session_ids_N
     match how:
         case "shuffled":
             ids_N = rng.permutation(ids_N)
@@ -133,25 +129,25 @@ def _unpadded(signals: Signals) -> Signals:
 
 
 def _dead(values_NT: NDArray[np.float32], rng: Rng) -> tuple[NDArray[np.float32], str]:
-    level, share = float(_drawn(rng, 0.0, 1.0, -3.0)), float(_drawn(rng, 0.3, 0.6, 1.0))
+    level, share = float(drawn(rng, 0.0, 1.0, -3.0)), float(drawn(rng, 0.3, 0.6, 1.0))
     found_NT = values_NT.copy()
     found_NT[:, round((1 - share) * values_NT.shape[1]) :] = level
     return found_NT, f"at {level:g} for the last {share:.0%}"
 
 
 def _scale(values_NT: NDArray[np.float32], rng: Rng) -> tuple[NDArray[np.float32], str]:
-    factor = float(_drawn(rng, -2.0, -1.0, 0.1, 0.5, 0.8, 1.25, 2.0, 10.0))
+    factor = float(drawn(rng, -2.0, -1.0, 0.1, 0.5, 0.8, 1.25, 2.0, 10.0))
     return values_NT * np.float32(factor), f"× {factor:g}"
 
 
 def _noise(values_NT: NDArray[np.float32], rng: Rng) -> tuple[NDArray[np.float32], str]:
-    deviation = float(_drawn(rng, 0.5, 1.0, 2.0, 8.0))
+    deviation = float(drawn(rng, 0.5, 1.0, 2.0, 8.0))
     noise_NT = (deviation * rng.standard_normal(values_NT.shape)).astype(np.float32)
     return values_NT + noise_NT, f"with noise of {deviation:g}"
 
 
 def _offset(values_NT: NDArray[np.float32], rng: Rng) -> tuple[NDArray[np.float32], str]:
-    level = float(_drawn(rng, -4.0, -1.0, -0.3, 0.3, 1.0, 4.0))
+    level = float(drawn(rng, -4.0, -1.0, -0.3, 0.3, 1.0, 4.0))
     return values_NT + np.float32(level), f"{level:+g}"
 
 
@@ -163,7 +159,7 @@ def _swap_channels(signals: Signals, rng: Rng, _: Scene) -> Tampered:
 
 def _stretch(signals: Signals, rng: Rng, _: Scene) -> Tampered:
     """Another rate of sampling; keypoints are of the new rate, or stay where they were."""
-    factor, hit_N, follow = float(_drawn(rng, 0.5, 0.8, 1.25, 2.0)), _hit(signals, rng), bool(rng.random() < 0.5)
+    factor, hit_N, follow = float(drawn(rng, 0.5, 0.8, 1.25, 2.0)), _hit(signals, rng), bool(rng.random() < 0.5)
     lengths_N = np.where(hit_N, np.round(signals.lengths_N * factor), signals.lengths_N).astype(np.int64)
     values_NCT = np.zeros((len(signals), signals.channels, int(lengths_N.max())), np.float32)
     for place, length in enumerate(lengths_N):
@@ -199,7 +195,7 @@ def _old_again(signals: Signals, rng: Rng, scene: Scene) -> Tampered:
 
 def _truncate(signals: Signals, rng: Rng, _: Scene) -> Tampered:
     """Only the first part of each, keypoints that are not there any more left out or at its end."""
-    share, hit_N, kept = float(_drawn(rng, 0.4, 0.6, 0.8)), _hit(signals, rng), bool(rng.random() < 0.5)
+    share, hit_N, kept = float(drawn(rng, 0.4, 0.6, 0.8)), _hit(signals, rng), bool(rng.random() < 0.5)
     lengths_N = np.where(hit_N, np.round(signals.lengths_N * share), signals.lengths_N).astype(np.int64)
     cut = _unpadded(replace(signals, lengths_N=lengths_N))
     keypoints = {
@@ -211,9 +207,9 @@ def _truncate(signals: Signals, rng: Rng, _: Scene) -> Tampered:
 
 
 def _not_a_number(signals: Signals, rng: Rng, _: Scene) -> Tampered:
-    share, values_NCT = float(_drawn(rng, 0.05, 0.15, 0.5)), signals.values_NCT.copy()
+    share, values_NCT = float(drawn(rng, 0.05, 0.15, 0.5)), signals.values_NCT.copy()
     hit_N = rng.random(len(signals)) < share
-    values_NCT[hit_N, int(rng.integers(signals.channels)), int(rng.integers(20))] = _drawn(rng, np.nan, np.inf)
+    values_NCT[hit_N, int(rng.integers(signals.channels)), int(rng.integers(20))] = drawn(rng, np.nan, np.inf)
     return replace(signals, values_NCT=values_NCT), f"in {hit_N.mean():.0%}"
 
 
@@ -239,33 +235,17 @@ TAMPERED: Mapping[str, Callable[[Signals, Rng, Scene], Tampered]] = {
 
 def _corrupt(network: HierarchicalSignalNet, rng: Rng) -> str:
     """Weights that were hit on their way."""
-    how = str(_drawn(rng, "bits", "noise", "zeros", "scale", "not a number"))
-    weights = [weight for weight in network.parameters() if weight.dim() >= 2]
-    weight = weights[int(rng.integers(len(weights)))]
-    rows = int(rng.integers(weight.shape[0]))
-    match how:
-        case "bits":
-            flat = weight.view(-1).view(torch.int32)
-            places = torch.from_numpy(rng.integers(0, flat.numel(), int(_drawn(rng, 1, 8, 64))))
-            flat[places] ^= 1 << int(rng.integers(20, 31))
-        case "noise":
-            noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape))).float()
-            weight.add_(noise * weight.std() * float(_drawn(rng, 0.3, 1.0, 3.0)))
-        case "zeros":
-            weight[rows:].zero_()
-        case "scale":
-            weight.mul_(float(_drawn(rng, -1.0, 0.1, 10.0, 1e3)))
-        case _:
-            weight.view(-1)[0] = torch.nan
+    how = str(drawn(rng, "bits", "noise", "zeros", "scale", "not a number"))
+    damage([weight for weight in network.parameters() if weight.dim() >= 2], how, rng)
     return how
 
 
 def _collapse(network: HierarchicalSignalNet, rng: Rng) -> str:
     """Embeddings that keep some of their directions, or none."""
-    head, kept = network.embedding, int(_drawn(rng, 0, 1, 2, 4))
+    head, kept = network.embedding, int(drawn(rng, 0, 1, 2, 4))
     head.weight[kept:].zero_()
     head.bias[kept:].zero_()
-    head.bias[-1] = float(_drawn(rng, 0.1, 10.0))
+    head.bias[-1] = float(drawn(rng, 0.1, 10.0))
     return f"to {kept} directions"
 
 

@@ -2,9 +2,12 @@
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
@@ -42,6 +45,20 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone_in(folder: Path, wait_seconds: float, what: str) -> Generator[Path]:
+    """The folder, made where it is not there, for one process at a time.
+
+    Raises ValueError, saying on what, where another is still at work there after so many seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=wait_seconds):
+            yield folder
+    except Timeout:
+        raise ValueError(f"another process is at work on {what}; wait until it has ended") from None
 
 
 def folder_name(name: str) -> str:

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from data.config import Config, DataConfig, Task
 from data.documents import load_document
-from data.files import folder_name, write_whole
+from data.files import alone_in, folder_name, write_whole
 from data.sources import iter_arrivals
 from deployments.federated_drift import NO_REFERENCE, Learners, Watcher, decide
 from deployments.federation_files import load_model, onnx_of, packed_for, save_model
@@ -97,19 +96,9 @@ def federate(path: Path, settings: Settings, ask: Asker) -> dict[str, Any]:
     where another process is at work on this federation, and where too few nodes answer.
     """
     file = FederationFile.load(path)
-    with _alone(settings, file.name) as folder:
+    what = f"the federation {file.name}"
+    with alone_in(folder_of(settings, file.name), settings.wait_seconds, what) as folder:
         return _federate(file, path.parent, folder, ask)
-
-
-@contextmanager
-def _alone(settings: Settings, name: str) -> Generator[Path]:
-    folder = folder_of(settings, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=settings.wait_seconds):
-            yield folder
-    except Timeout:
-        raise ValueError(f"another process is at work on the federation {name}; wait until it has ended") from None
 
 
 def _federate(file: FederationFile, sources: Path, folder: Path, ask: Asker) -> dict[str, Any]:

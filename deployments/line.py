@@ -1,17 +1,16 @@
 """One pipeline at work: its configuration, and where its state lives."""
 
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
 from data.config import ValidationConfig
 from data.documents import check_document
 from data.feature_store import FeatureStore
+from data.files import alone_in
 from data.ledger import Ledger
 from data.readers import read_columns
 from data.schema import Schema, resolve_schema
@@ -188,16 +187,9 @@ def read_line(pipeline: Path, settings: Settings) -> Line:
     return Line(config, schema, folder, suite, ledger, store, registry, broker)
 
 
-@contextmanager
-def alone(settings: Settings, name: str) -> Generator[Path]:
+def alone(settings: Settings, name: str) -> AbstractContextManager[Path]:
     """A pipeline's folder, for one process at a time; raises ValueError as `open_line` does."""
-    folder = settings.home / name
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=settings.wait_seconds):
-            yield folder
-    except Timeout:
-        raise ValueError(f"another process is at work on the pipeline {name}; wait until it has ended") from None
+    return alone_in(settings.home / name, settings.wait_seconds, f"the pipeline {name}")
 
 
 def suite_path_of(validation: ValidationConfig, pipeline: Path) -> Path:
